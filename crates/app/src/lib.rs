@@ -1,0 +1,1 @@
+//! Wiring: configuration, providers, and the calls both user interfaces make.

@@ -1,0 +1,1 @@
+//! Pinned files from outside: cache, bundle, mirror, URL, digest.

@@ -1,0 +1,1 @@
+//! Renders a blueprint into the trees of GitOps repositories.

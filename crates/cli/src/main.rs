@@ -1,0 +1,3 @@
+//! The binary `platform`.
+
+fn main() {}

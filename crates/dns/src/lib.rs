@@ -1,0 +1,1 @@
+//! Publishes names by RFC 2136 and proves them at the authoritative server.

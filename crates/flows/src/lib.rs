@@ -1,0 +1,1 @@
+//! What we do: up, down, as lists of steps.

@@ -1,0 +1,1 @@
+//! Puts rendered trees into Git repositories.

@@ -1,0 +1,1 @@
+//! Kubernetes: server-side apply, waits, Argo CD and Velero.

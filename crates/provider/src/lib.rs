@@ -1,0 +1,1 @@
+//! The contract of a provider, in process and as a child process.

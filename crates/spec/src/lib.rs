@@ -1,0 +1,21 @@
+//! The words of the program: the spec file, ids, events and failures. No I/O.
+//!
+//! Everything a viewer needs is here, so a screen can show a run without being able to perform one.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`id`] | names of runs, steps and platforms |
+//! | [`failure`] | what went wrong: code, class, causes, hints |
+//! | [`event`] | the closed set of things that can happen to a run |
+//! | [`report`] | what a command says at its end (`platform.run/v1`) |
+//! | [`secret`] | handles of secrets; never the secrets |
+
+pub mod event;
+pub mod failure;
+pub mod id;
+pub mod report;
+pub mod secret;
+
+pub use event::{Event, LedgerChange, Outcome, StepEvent};
+pub use failure::{Class, Code, Failure};
+pub use id::{PlatformName, RunId, StepId};

@@ -1,0 +1,1 @@
+//! Test machinery: an in-memory provider with faults, the conformance suite, clocks.

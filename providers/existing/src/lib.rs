@@ -1,0 +1,1 @@
+//! A provider for clusters that exist already: observes, adopts, never deletes.

@@ -1,0 +1,1 @@
+//! Where runs are remembered: SQLite behind the engine's store trait.

@@ -1,0 +1,1 @@
+//! Drives the built binary; the bed of real components.
