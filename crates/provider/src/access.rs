@@ -1,0 +1,41 @@
+//! How to reach a cluster's Kubernetes API.
+
+use jiff::Timestamp;
+use platform_spec::{Failure, secret::SecretRef};
+use secrecy::SecretString;
+
+/// How to reach a Kubernetes API.
+///
+/// Deliberately not `Serialize`: it may hold a secret, and what cannot be serialised cannot end up in the journal.
+/// The pipe to a child process has its own form of it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The kubeconfig.
+    pub kubeconfig: Kubeconfig,
+    /// Which of its contexts; `None` means its current one.
+    pub context: Option<String>,
+    /// When it stops working; ask again before.
+    pub expires: Option<Timestamp>,
+}
+
+/// A kubeconfig, or where to read it.
+#[derive(Clone, Debug)]
+pub enum Kubeconfig {
+    /// The YAML itself, self-contained: certificates are inlined, paths absolute.
+    Value(SecretString),
+    /// Where it can be read at the moment of use.
+    At(SecretRef),
+}
+
+impl Access {
+    /// The kubeconfig's YAML.
+    ///
+    /// # Errors
+    /// When the handle cannot be read ([`crate::secret::read`]).
+    pub async fn kubeconfig(&self) -> Result<SecretString, Failure> {
+        match &self.kubeconfig {
+            Kubeconfig::Value(yaml) => Ok(yaml.clone()),
+            Kubeconfig::At(handle) => crate::secret::read(handle).await,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The trait.
+
+use async_trait::async_trait;
+use platform_spec::{Failure, report::Finding};
+
+use crate::{
+    Access, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned, Removed, Resource,
+    ResourceCall,
+};
+
+/// Makes clusters exist somewhere: in a cloud, on machines, or by finding one that is already there.
+///
+/// Every method may be called from several tasks at once, and again after the process that called it was killed at
+/// any moment: a provider keeps nothing in memory that the outside does not know.
+///
+/// # Errors
+/// Every method: a [`Failure`] classified once, at the border where the refusal arrived, with the original text as its
+/// last cause. The retry policy reads the class and never the text; so a class that is guessed too kindly (a quota as
+/// `retryable`) costs a day, and one guessed too harshly costs a run. No failure, finding, output or operation may hold
+/// a secret: all of them are stored.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// Who this provider is, and what it can do.
+    ///
+    /// # Guarantees
+    /// Pure: no network, no credentials, the same answer each time.
+    /// # Errors
+    /// Only when it cannot be asked at all (a child process that does not start).
+    async fn describe(&self) -> Result<Description, Failure>;
+
+    /// Looks for what would make a run fail later: credentials, permissions, quota, capacity, overlapping CIDRs,
+    /// version skew, image architecture.
+    ///
+    /// # Guarantees
+    /// Changes nothing. Says everything it finds in one go. A finding of severity `error` means that nothing may be made
+    /// before it is mended.
+    /// # Assumptions
+    /// The cluster may exist already, wholly or in part; that alone is no finding.
+    /// # Errors
+    /// When looking itself fails. What was found wrong is a [`Finding`], what could not be looked at is a failure.
+    async fn preflight(&self, cluster: &ClusterRequest) -> Result<Vec<Finding>, Failure>;
+
+    /// The graph of what the cluster is made of.
+    ///
+    /// # Guarantees
+    /// Pure: a function of the request alone, so that a plan can be made without a network and looks the same
+    /// tomorrow. Ids are unique, needs name ids of the same answer, there is no cycle ([`crate::resource::order`]).
+    /// There is always a resource `control-plane`.
+    /// # Errors
+    /// `config` when the request's `config` or `spec` cannot be carried out.
+    async fn resources(&self, cluster: &ClusterRequest) -> Result<Vec<Resource>, Failure>;
+
+    /// Looks at one resource.
+    ///
+    /// # Guarantees
+    /// Changes nothing. Finds a thing that an earlier, killed process made, by its deterministic name, client token or
+    /// tags, whether or not `call.operation` is known. Never answers [`Observation::Absent`] because it could not look:
+    /// that is a failure.
+    /// # Assumptions
+    /// `call.outputs` holds the outputs of the needed resources as far as they are known; going down, some may be gone.
+    /// # Errors
+    /// When it cannot be looked at.
+    async fn observe(&self, call: &ResourceCall) -> Result<Observation, Failure>;
+
+    /// Makes one resource be as asked, or begins to.
+    ///
+    /// # Guarantees
+    /// Twice with the same token makes one thing, also when the first reply was lost. On a thing that is already as
+    /// asked it changes nothing. Never blocks on a long operation: it begins it and answers [`Ensured::InProgress`],
+    /// and the caller looks again by [`Provider::observe`] with the operation that was answered.
+    /// # Assumptions
+    /// The caller holds the platform's lease with `call.epoch`, has written its intent, and every needed resource is
+    /// there. An outside that can check the epoch refuses an older one.
+    /// # Errors
+    /// When it was refused. A failure does not say that nothing was made: the next look does.
+    async fn ensure(&self, call: &ResourceCall) -> Result<Ensured, Failure>;
+
+    /// Makes one resource be gone, or begins to.
+    ///
+    /// # Guarantees
+    /// A resource that is not there is [`Removed::Done`]. A resource that is not ours is [`Removed::Kept`] and is not
+    /// touched. Something that stands in the way is named in [`Removed::Blocked`], and is not removed on the way. Never
+    /// blocks on a long operation.
+    /// # Assumptions
+    /// As for [`Provider::ensure`]; resources that need this one have been removed before.
+    /// # Errors
+    /// When it was refused.
+    async fn remove(&self, call: &ResourceCall) -> Result<Removed, Failure>;
+
+    /// What is out there because of a platform: by tag, by name and by attachment (the load balancer that a Service
+    /// made), never from our own database.
+    ///
+    /// # Guarantees
+    /// Changes nothing. Also finds what is being deleted and what belongs to no known resource. Leaves out what was
+    /// adopted.
+    /// # Errors
+    /// When any part of the inventory could not be read: half a list would read as "nothing is left".
+    async fn list_owned(&self, owner: &InventoryRequest) -> Result<Vec<Owned>, Failure>;
+
+    /// How to reach the cluster's Kubernetes API; short-lived where the outside allows it.
+    ///
+    /// # Guarantees
+    /// Changes nothing outside. May be called again at any time for a fresh answer.
+    /// # Assumptions
+    /// `control-plane` is there.
+    /// # Errors
+    /// `not_found` when it is not.
+    async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure>;
+}
