@@ -1,0 +1,57 @@
+# `./dev RECIPE` installs what is missing and then runs these; plain `just RECIPE` runs them with what is there.
+
+set shell := ["sh", "-eu", "-c"]
+
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+bed := target / "debug/platform-bed"
+
+# build the program, start the bed and bring the starter platform up on it
+up: build tools
+    {{ bed }} up
+    {{ bed }} starter
+
+# remove what `up` made, and the bed
+down:
+    -{{ bed }} exec -- platform down --yes
+    {{ bed }} down
+
+# everything a change must pass before it is pushed: formatting, lints, licences and sources, layers
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny --log-level warn check bans licenses sources
+    cargo test -q -p platform-tests --test arch --test error_pages --test tidy
+
+# all tests, those on the bed of real components included
+test: tools build
+    cargo test --workspace
+
+# only the tests on the bed
+e2e *ARGS: tools build
+    cargo test -p platform-tests {{ ARGS }}
+
+# the tests on the bed with everything that takes long: all 25 random kills
+e2e-long *ARGS: tools build
+    PLATFORM_E2E_LONG=1 cargo test -p platform-tests {{ ARGS }}
+
+# measure the engine, release build
+bench *ARGS:
+    cargo bench --workspace {{ ARGS }}
+
+# build the real components of the bed (once; about 25 minutes on two cores)
+tools *TOOLS:
+    #!/bin/sh
+    set -eu
+    if command -v go >/dev/null || [ -z "$(tests/tools/build --missing)" ]; then
+        exec tests/tools/build {{ TOOLS }}
+    fi
+    echo "skipped: the bed's components are not built and there is no Go to build them; tests on the bed will say so" >&2
+    [ "${CI:-}" != true ] || exit 1
+
+# the bed for people: `just bed up`, `just bed env`, `just bed exec -- kubectl get pods -A`, `just bed down`
+bed *ARGS: build
+    {{ bed }} {{ ARGS }}
+
+# the program and the bed, debug build
+build:
+    cargo build -q -p platform-cli -p platform-tests
