@@ -13,10 +13,12 @@
 //! | [`access`] | how to reach a cluster's Kubernetes API |
 //! | [`secret`] | reading a secret by its handle at the moment of use |
 //! | [`progress`] | words a provider says while a call is running |
+//! | [`process`] | the same contract over JSON lines, for providers of other people |
 
 pub mod access;
 pub mod contract;
 pub mod describe;
+pub mod process;
 pub mod progress;
 pub mod reply;
 pub mod request;
