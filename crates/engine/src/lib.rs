@@ -6,10 +6,29 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | [`plan`] | the immutable graph of steps |
+//! | [`plan`], [`graph`] | the immutable graph of steps; the same, checked and indexed |
 //! | [`step`] | what a step is: observe, ensure, undo; and the registry of them |
+//! | [`journal`] | events in a chain of hashes |
+//! | [`status`], [`board`] | what may follow what; where every step stands |
+//! | [`decide`], [`retry`] | what to do next, pure |
+//! | [`local`] | the loop |
+//! | [`preview`] | what a plan would do, by looking only |
+//! | [`report`] | a run in the form people and scripts get |
 //! | [`store`] | what must be durable, and when |
+//! | [`clock`] | time, as something that can be given |
 
+pub mod board;
+pub mod clock;
+pub mod decide;
+pub mod graph;
+pub mod journal;
+pub mod local;
 pub mod plan;
+pub mod preview;
+pub mod report;
+pub mod resolve;
+pub mod retry;
+pub mod status;
 pub mod step;
 pub mod store;
+mod worker;

@@ -77,6 +77,8 @@ pub struct Memory {
     pub operation: Value,
     /// Whether the process that wrote the intent was lost before its result was written.
     pub in_doubt: bool,
+    /// Who approved the gate of this step, once somebody did.
+    pub approved_by: Option<String>,
 }
 
 /// What looking found.
