@@ -1,0 +1,177 @@
+//! Loading a blueprint, and what it offers.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tera::Tera;
+
+use crate::{
+    BlueprintError, Manifest, Trees, manifest,
+    params::{self, Params},
+    render, source, tree, yaml,
+};
+
+const MANIFEST: &str = "blueprint.toml";
+const FILES: &str = "files/";
+pub(crate) const TEMPLATE_SUFFIX: &str = ".tera";
+
+/// A blueprint, read and checked as far as it can be without a model.
+pub struct Blueprint {
+    pub(crate) manifest: Manifest,
+    pub(crate) params: Params,
+    /// Everything below `files/`: path from there (`<role>/…`), content.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) templates: Tera,
+    digest: String,
+}
+
+impl fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blueprint")
+            .field("name", &self.manifest.name)
+            .field("version", &self.manifest.version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Blueprint {
+    /// Names of the blueprints that are part of this program, sorted.
+    pub fn names() -> Vec<String> {
+        source::embedded_names()
+    }
+
+    /// A blueprint that is part of this program.
+    ///
+    /// # Errors
+    /// [`BlueprintError::Unknown`], naming those there are.
+    pub fn embedded(name: &str) -> Result<Self, BlueprintError> {
+        Self::load(source::embedded(name)?)
+    }
+
+    /// A blueprint in a folder of the user's. Its `golden/` is not read.
+    ///
+    /// # Errors
+    /// [`BlueprintError::Read`] for what cannot be read (or is a symbolic link); [`BlueprintError::Invalid`],
+    /// [`BlueprintError::Template`] and [`BlueprintError::Path`] for what is wrong in it.
+    pub fn from_dir(folder: &Path) -> Result<Self, BlueprintError> {
+        Self::load(source::from_dir(folder)?)
+    }
+
+    fn load(all: source::Files) -> Result<Self, BlueprintError> {
+        let needed = |file: &str| {
+            all.get(file).ok_or_else(|| BlueprintError::Invalid {
+                file: file.to_owned(),
+                why: "it is missing".to_owned(),
+            })
+        };
+        let manifest = read_manifest(needed(MANIFEST)?)?;
+        let params = Params::load(needed(params::FILE)?)?;
+
+        let mut sum = Sha256::new();
+        for (path, bytes) in &all {
+            tree::feed(&mut sum, path.as_bytes());
+            tree::feed(&mut sum, bytes);
+        }
+        let files: BTreeMap<String, Vec<u8>> = all
+            .into_iter()
+            .filter_map(|(path, bytes)| Some((path.strip_prefix(FILES)?.to_owned(), bytes)))
+            .collect();
+        check_roles(&manifest, &files)?;
+        Ok(Self { templates: compile(&files)?, manifest, params, files, digest: tree::finish(sum) })
+    }
+
+    /// What it says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The JSON Schema of its parameters.
+    pub fn params_schema(&self) -> &Value {
+        self.params.schema()
+    }
+
+    /// `sha256:…` over all of its files but `golden/`.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Every artifact that [`Blueprint::render`] must be given.
+    pub fn needed_artifacts(&self) -> Vec<manifest::Needed> {
+        self.manifest.needed_artifacts()
+    }
+
+    /// The parameters completed with defaults, when they fit the schema. `null` means none given.
+    ///
+    /// # Errors
+    /// [`BlueprintError::Params`], one sentence per thing wrong, without values.
+    pub fn complete_params(&self, given: &Value) -> Result<Value, BlueprintError> {
+        self.params.complete(&self.manifest.name, given)
+    }
+
+    /// Renders every repository.
+    ///
+    /// `model` is the derived model; it must have `name` and `repositories` (a list of `{name, role, …}`), and whatever
+    /// the templates ask for. Templates see `model`, `params`, `blueprint` (`name`, `version`, `digest`), `repository`
+    /// (the model's entry) and the variables of the path's loops. `artifacts` has bytes by artifact name, at least those of
+    /// [`Blueprint::needed_artifacts`].
+    ///
+    /// # Guarantees
+    /// Equal inputs give equal bytes. Every YAML file parses without duplicate keys (Helm templates excepted), and none
+    /// holds a literal credential.
+    ///
+    /// # Errors
+    /// Every variant of [`BlueprintError`] but [`BlueprintError::Unknown`] and [`BlueprintError::Read`].
+    pub fn render(
+        &self,
+        model: &impl Serialize,
+        params: &Value,
+        artifacts: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Trees, BlueprintError> {
+        let model = serde_json::to_value(model).map_err(|error| BlueprintError::Invalid {
+            file: MANIFEST.to_owned(),
+            why: format!("the model does not become JSON: {error}"),
+        })?;
+        render::render(self, &model, &self.complete_params(params)?, artifacts)
+    }
+}
+
+fn read_manifest(bytes: &[u8]) -> Result<Manifest, BlueprintError> {
+    let invalid = |why: String| BlueprintError::Invalid { file: MANIFEST.to_owned(), why };
+    let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+    toml::from_str(text).map_err(|error| invalid(error.to_string()))
+}
+
+/// Every file belongs to a repository that the manifest makes.
+fn check_roles(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> Result<(), BlueprintError> {
+    for path in files.keys() {
+        let role = path.split('/').next().unwrap_or_default();
+        if !manifest.repositories.iter().any(|repository| repository.role == role) {
+            return Err(BlueprintError::Path {
+                path: format!("{FILES}{path}"),
+                why: format!("blueprint.toml makes no repository of role `{role}`"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
+    let mut templates = Tera::default();
+    // Nothing here is HTML; escaping would damage file contents.
+    templates.autoescape_on(Vec::<&str>::new());
+    yaml::add_filters(&mut templates);
+    let mut sources = Vec::new();
+    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(TEMPLATE_SUFFIX)) {
+        let text = std::str::from_utf8(bytes).map_err(|error| BlueprintError::Template {
+            file: path.clone(),
+            line: None,
+            why: error.to_string(),
+        })?;
+        sources.push((path.as_str(), text));
+    }
+    templates.add_raw_templates(sources).map_err(|error| render::template_error("files", &error))?;
+    Ok(templates)
+}

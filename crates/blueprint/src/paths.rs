@@ -1,0 +1,126 @@
+//! From a path in the blueprint to the paths in a repository: loops and what a path may be.
+
+use serde_json::Value;
+
+use crate::{BlueprintError, context, manifest::Loop};
+
+/// A path without braces, and what the loop variables stand for there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) path: String,
+    pub(crate) bindings: Vec<(String, Value)>,
+}
+
+/// Makes one path for each combination of loop elements, outer loops first, in the order of the lists.
+pub(crate) fn expand(path: &str, loops: &[Loop], model: &Value) -> Result<Vec<Placed>, BlueprintError> {
+    let mut done = Vec::new();
+    let mut open = vec![Placed { path: path.to_owned(), bindings: Vec::new() }];
+    while let Some(placed) = open.pop() {
+        let Some(variable) = first_variable(&placed.path) else {
+            done.push(placed);
+            continue;
+        };
+        let refuse = |why: String| BlueprintError::Path { path: path.to_owned(), why };
+        let declared = loops
+            .iter()
+            .find(|declared| declared.variable == variable)
+            .ok_or_else(|| refuse(format!("`{{{variable}}}` is no loop of blueprint.toml")))?;
+        let list = list_of(declared, &placed.bindings, model)
+            .ok_or_else(|| refuse(format!("there is no list `{}` in the model", declared.over)))?;
+        // Backwards, since `open` is a stack.
+        for element in list.iter().rev() {
+            let segment = context::at(element, &declared.segment)
+                .and_then(Value::as_str)
+                .filter(|segment| is_segment(segment))
+                .ok_or_else(|| {
+                    refuse(format!(
+                        "`{}` of an element of `{}` is no path segment",
+                        declared.segment, declared.over
+                    ))
+                })?;
+            let mut bindings = placed.bindings.clone();
+            bindings.push((declared.variable.clone(), element.clone()));
+            open.push(Placed { path: placed.path.replace(&format!("{{{variable}}}"), segment), bindings });
+        }
+    }
+    Ok(done)
+}
+
+fn list_of<'v>(declared: &Loop, bindings: &'v [(String, Value)], model: &'v Value) -> Option<&'v Vec<Value>> {
+    let (first, rest) = declared.over.split_once('.').unwrap_or((&declared.over, ""));
+    let found = match bindings.iter().find(|(name, _)| name == first) {
+        Some((_, element)) => context::at(element, rest),
+        None => context::at(model, &declared.over),
+    };
+    found?.as_array()
+}
+
+/// The word between the first pair of braces.
+fn first_variable(path: &str) -> Option<String> {
+    let start = path.find('{')? + 1;
+    let end = start + path[start..].find('}')?;
+    Some(path[start..end].to_owned())
+}
+
+/// Whether a text may be one segment of a path, on every file system and without leading elsewhere.
+pub(crate) fn is_segment(text: &str) -> bool {
+    !text.is_empty()
+        && text != "."
+        && text != ".."
+        && text != ".git"
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+@".contains(&b))
+}
+
+/// Whether a text may be a path in a repository.
+pub(crate) fn is_path(text: &str) -> bool {
+    text.split('/').all(is_segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn declare(variable: &str, over: &str, segment: &str) -> Loop {
+        Loop { variable: variable.to_owned(), over: over.to_owned(), segment: segment.to_owned() }
+    }
+
+    #[test]
+    fn loops_nest_and_keep_the_order_of_the_lists() {
+        let model = json!({"tenants": [
+            {"name": "b", "apps": [{"name": "y"}, {"name": "x"}]},
+            {"name": "a", "apps": [{"name": "z"}]},
+        ]});
+        let loops = [declare("tenant", "tenants", "name"), declare("app", "tenant.apps", "name")];
+        let placed = expand("t/{tenant}/{app}/{tenant}.yaml", &loops, &model).unwrap();
+        let paths: Vec<_> = placed.iter().map(|p| p.path.as_str()).collect();
+        assert_eq!(paths, ["t/b/y/b.yaml", "t/b/x/b.yaml", "t/a/z/a.yaml"]);
+        assert_eq!(placed[1].bindings[1], ("app".to_owned(), json!({"name": "x"})));
+    }
+
+    #[test]
+    fn a_list_of_texts_needs_no_segment() {
+        let placed =
+            expand("{zone}", &[declare("zone", "dns.zones", "")], &json!({"dns": {"zones": ["a.b"]}}))
+                .unwrap();
+        assert_eq!(placed[0].path, "a.b");
+    }
+
+    #[test]
+    fn what_leads_nowhere_or_elsewhere_is_refused() {
+        let loops = [declare("cell", "cells", "name")];
+        for (path, model) in [
+            ("{app}", json!({"cells": []})),
+            ("{cell}", json!({})),
+            ("{cell}", json!({"cells": [{"name": ".."}]})),
+            ("{cell}", json!({"cells": [{"name": "a/b"}]})),
+            ("{cell}", json!({"cells": [{"name": ""}]})),
+            ("{cell}", json!({"cells": [{"title": "a"}]})),
+        ] {
+            assert!(expand(path, &loops, &model).is_err(), "{path} over {model}");
+        }
+        assert!(!is_path("a//b") && !is_path("../a") && !is_path("/a") && !is_path(".git/config"));
+        assert!(is_path(".platform/rendered-by.txt"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Reading rendered YAML, and writing values so that every YAML reader takes them for what they are.
+
+use serde::Deserialize;
+use tera::{Error, Kwargs, State, TeraResult, Value};
+use yaml_serde::Value as Yaml;
+
+/// Every document of a file, empty ones left out. Duplicate keys are an error.
+///
+/// # Errors
+/// The parser's words, with line and column.
+pub(crate) fn documents(text: &str) -> Result<Vec<Yaml>, String> {
+    yaml_serde::Deserializer::from_str(text)
+        .map(|document| Yaml::deserialize(document).map_err(|error| error.to_string()))
+        .filter(|document| !matches!(document, Ok(Yaml::Null)))
+        .collect()
+}
+
+/// Whether a file's name says that it is YAML.
+pub(crate) fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yaml") || path.ends_with(".yml")
+}
+
+/// The filters that every template may use besides those of the template engine.
+pub(crate) fn add_filters(tera: &mut tera::Tera) {
+    tera.register_filter("quote", quote);
+    tera.register_filter("to_yaml", to_yaml);
+}
+
+/// `quote`: a scalar as a double-quoted string, which no YAML version reads as anything else.
+fn quote(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<String> {
+    if value.is_undefined() || value.is_none() || value.is_map() || value.is_array() {
+        return Err(Error::message(format!(
+            "`quote` takes a text, a number or a boolean, not {}",
+            value.name()
+        )));
+    }
+    Ok(serde_json::Value::String(value.to_string()).to_string())
+}
+
+/// `to_yaml`: any value as block YAML without a newline at its end; combine it with `indent`.
+fn to_yaml(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<String> {
+    if value.is_undefined() {
+        return Err(Error::message("`to_yaml` got an undefined value"));
+    }
+    let text = yaml_serde::to_string(value).map_err(Error::message)?;
+    Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn render(template: &str, value: &serde_json::Value) -> String {
+        let mut tera = tera::Tera::default();
+        add_filters(&mut tera);
+        let mut context = tera::Context::new();
+        context.insert("value", value);
+        tera.render_str(template, &context, false).unwrap()
+    }
+
+    #[test]
+    fn documents_are_all_read_and_duplicates_refused() {
+        assert_eq!(documents("---\na: 1\n---\n---\nb: 2\n").unwrap().len(), 2);
+        assert_eq!(documents("# nothing\n").unwrap().len(), 0);
+        let error = documents("a: 1\n---\nb:\n  c: 1\n  c: 2\n").unwrap_err();
+        assert!(error.contains("duplicate") && error.contains("c"), "{error}");
+        assert!(documents("a: [1\n").is_err());
+    }
+
+    /// YAML 1.1 readers (Kubernetes' among them) take these bare words for booleans and numbers.
+    #[test]
+    fn words_that_look_like_something_else_stay_texts() {
+        for word in [
+            "no",
+            "On",
+            "y",
+            "off",
+            "null",
+            "~",
+            "1e3",
+            "0755",
+            "0x1f",
+            "12:30",
+            "1_000",
+            "",
+            " a",
+            "#",
+            "2026-01-01",
+        ] {
+            let value = serde_json::json!({ "k": word });
+            let text = render("{{ value | to_yaml }}", &value);
+            assert!(
+                text == format!("k: '{word}'") || text == format!("k: \"{word}\""),
+                "{word:?} became {text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_both_filters(text in "\\PC*|[\\n\\t a:#'\"{}\\[\\]&*!|>%@`,?-]{0,12}") {
+            let value = serde_json::json!(text);
+            for template in ["k: {{ value | quote }}\n", "k: {{ value | to_yaml | indent(width=2) }}\n"] {
+                let read = documents(&render(template, &value)).unwrap();
+                prop_assert_eq!(read[0]["k"].as_str(), Some(text.as_str()), "{}", template);
+            }
+        }
+    }
+}
