@@ -1,0 +1,333 @@
+//! A connection to one cluster.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, Request, header};
+use kube::{
+    Client, Config,
+    client::{APIGroupDiscoveryList, Body},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use platform_spec::{Class, Code, Failure};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::RwLock;
+
+use crate::{
+    catalog::{Catalog, Resource},
+    object::{MANAGER, ObjectRef},
+    refusal::{Answer, Refusal, transport},
+};
+
+const JSON: &str = "application/json";
+/// Metadata without the rest: an inventory needs no contents, least of all those of Secrets.
+pub(crate) const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// How long a connection may take to be made, and an answer to come.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One cluster's Kubernetes API. Cheap to clone; clones share connections and the catalogue of kinds.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    server: Arc<str>,
+    catalog: Arc<RwLock<Option<Arc<Catalog>>>>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster({})", self.server)
+    }
+}
+
+impl Cluster {
+    /// Prepares a connection from a kubeconfig's text. `context` chooses one; without it the current one is meant.
+    ///
+    /// Client certificates, tokens, token files and `exec` programs work as in kubectl; an `exec` program is run here.
+    /// The server is not asked anything yet.
+    ///
+    /// # Guarantees
+    /// TLS is verified: `insecure-skip-tls-verify` is refused, and plain http goes to this machine only.
+    ///
+    /// # Errors
+    /// `P0401` for a kubeconfig that cannot be used, `P0404` for credentials that cannot be obtained. Neither repeats
+    /// the content of the kubeconfig.
+    pub async fn connect(kubeconfig: &SecretString, context: Option<&str>) -> Result<Self, Failure> {
+        let text = kubeconfig.expose_secret();
+        // Syntax first, by a parser whose errors name a place and do not quote the text.
+        yaml_serde::from_str::<Value>(text).map_err(|error| unusable().because(error))?;
+        let file =
+            Kubeconfig::from_yaml(text).map_err(|_| unusable().because("it is YAML, and no kubeconfig"))?;
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(file, &options)
+            .await
+            .map_err(|error| unusable().caused_by(&error))?;
+        refuse_unverified(&config)?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
+        config.reset_reader_on_write = true;
+        // Refusals are answered by the retry policy above us, which can be seen and stopped.
+        config.default_retry = false;
+        let server = config.cluster_url.to_string();
+        // An error only says that some other part of the program was first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // `exec` programs are waited for inside.
+        let client = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
+        let deed = || format!("could not prepare the connection to {server}");
+        match client {
+            Ok(Ok(client)) => Ok(Self::from_client(client, &server)),
+            Ok(Err(kube::Error::InferKubeconfig(error))) => Err(unusable().caused_by(&error)),
+            Ok(Err(error @ (kube::Error::RustlsTls(_) | kube::Error::ProxyProtocolDisabled { .. }))) => {
+                Err(unusable().caused_by(&error))
+            }
+            Ok(Err(error)) => Err(transport(&error, deed())),
+            Err(_) => Err(Failure::new(Code::new("P0416"), Class::Bug, deed())),
+        }
+    }
+
+    /// Takes a client made elsewhere: a test's, or one with a transport of its own. `server` is for messages.
+    pub fn from_client(client: Client, server: &str) -> Self {
+        Self { client, server: server.into(), catalog: Arc::default() }
+    }
+
+    /// The API server's address.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The server's version, such as `v1.36.3`.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn version(&self) -> Result<String, Failure> {
+        let version: Value = self
+            .get_path("/version")
+            .await
+            .map_err(|r| r.during(self.deed("could not ask the version of")))?;
+        Ok(version["gitVersion"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What tells this cluster from every other: the uid of its `kube-system` namespace.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn uid(&self) -> Result<String, Failure> {
+        let namespace: Value = self
+            .get_path("/api/v1/namespaces/kube-system")
+            .await
+            .map_err(|r| r.during(self.deed("could not ask the identity of")))?;
+        Ok(namespace["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Whether the API server calls itself ready (`/readyz`).
+    ///
+    /// # Errors
+    /// The classified refusal; a server that is up and not ready is `P0415`, retryable.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        let request = self.request(Method::GET, "/readyz", "*/*", None);
+        self.raw(request).await.map(drop).map_err(|r| r.during(self.deed("could not find ready")))
+    }
+
+    /// Reads one object; `None` when it, or its kind, is not there.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn get(&self, id: &ObjectRef) -> Result<Option<Value>, Failure> {
+        self.find(id).await.map_err(|r| r.during(format!("could not read {id}")))
+    }
+
+    /// Reads all objects of a kind, in one namespace or in all; none when the kind is not served.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Value>, Failure> {
+        let deed = || format!("could not list {kind} in {}", namespace.unwrap_or("all namespaces"));
+        match self.resource(api_version, kind).await {
+            Ok(resource) => {
+                self.list_path(&resource.path(namespace), "", JSON).await.map_err(|r| r.during(deed()))
+            }
+            Err(Refusal::UnknownKind { .. }) => Ok(Vec::new()),
+            Err(refusal) => Err(refusal.during(deed())),
+        }
+    }
+
+    fn deed(&self, what: &str) -> String {
+        format!("{what} the API server {}", self.server)
+    }
+}
+
+/// What the other rooms of this crate ask for.
+impl Cluster {
+    pub(crate) async fn find(&self, id: &ObjectRef) -> Result<Option<Value>, Refusal> {
+        let resource = match self.resource(&id.api_version, &id.kind).await {
+            Ok(resource) => resource,
+            Err(Refusal::UnknownKind { .. }) => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        self.find_at(&resource.object_path(id.namespace.as_deref(), &id.name)).await
+    }
+
+    pub(crate) async fn find_at(&self, path: &str) -> Result<Option<Value>, Refusal> {
+        match self.get_path(path).await {
+            Ok(value) => Ok(Some(value)),
+            Err(refusal) if refusal.is_not_found() => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    pub(crate) async fn get_path<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        self.call(self.request(Method::GET, path, JSON, None)).await
+    }
+
+    /// All pages of a collection. `query` is already encoded.
+    pub(crate) async fn list_path(
+        &self,
+        path: &str,
+        query: &str,
+        accept: &str,
+    ) -> Result<Vec<Value>, Refusal> {
+        let mut all = Vec::new();
+        let mut more = String::new();
+        loop {
+            let path = format!("{path}?limit=500{query}{more}");
+            let mut page: Value = self.call(self.request(Method::GET, &path, accept, None)).await?;
+            if let Value::Array(items) = page["items"].take() {
+                all.extend(items);
+            }
+            match page["metadata"]["continue"].as_str() {
+                Some(token) if !token.is_empty() => more = format!("&continue={}", encode(token)),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Server-side apply under our own field manager. Unknown fields are refused: they would be dropped in silence and
+    /// differ for ever.
+    pub(crate) async fn apply_at(&self, path: &str, body: &Value, force: bool) -> Result<Value, Refusal> {
+        let path = format!("{path}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict");
+        self.send(Method::PATCH, &path, "application/apply-patch+yaml", body).await
+    }
+
+    /// A JSON merge patch under our own field manager.
+    pub(crate) async fn merge_at(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
+        let path = format!("{path}?fieldManager={MANAGER}");
+        self.send(Method::PATCH, &path, "application/merge-patch+json", body).await
+    }
+
+    /// Deletes in the background. Already gone is fine.
+    pub(crate) async fn delete_at(&self, path: &str, uid: Option<&str>) -> Result<(), Refusal> {
+        let mut body = serde_json::json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        if let Some(uid) = uid {
+            body["preconditions"] = serde_json::json!({"uid": uid});
+        }
+        match self.send(Method::DELETE, path, JSON, &body).await {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.is_not_found() => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, content: &str, body: &Value) -> Result<Value, Refusal> {
+        let body = serde_json::to_vec(body).map_err(Refusal::Unreadable)?;
+        self.call(self.request(method, path, JSON, Some((content, body)))).await
+    }
+
+    /// The kind as this server serves it. Unknown ones are looked up anew: a CRD may have been made since.
+    pub(crate) async fn resource(&self, api_version: &str, kind: &str) -> Result<Resource, Refusal> {
+        if let Some(resource) = self.catalog(false).await?.find(api_version, kind) {
+            return Ok(resource.clone());
+        }
+        let fresh = self.catalog(true).await?;
+        fresh.find(api_version, kind).cloned().ok_or_else(|| Refusal::UnknownKind {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        })
+    }
+
+    /// What the server serves: as last read, or read again.
+    pub(crate) async fn catalog(&self, fresh: bool) -> Result<Arc<Catalog>, Refusal> {
+        if !fresh && let Some(catalog) = self.catalog.read().await.clone() {
+            return Ok(catalog);
+        }
+        let accept = kube::core::discovery::v2::ACCEPT_AGGREGATED_DISCOVERY_V2;
+        let read = |path| self.call::<APIGroupDiscoveryList>(self.request(Method::GET, path, accept, None));
+        let (core, groups) = futures::try_join!(read("/api"), read("/apis"))?;
+        let catalog = Arc::new(Catalog::read([core, groups]));
+        *self.catalog.write().await = Some(Arc::clone(&catalog));
+        Ok(catalog)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Request<Body>, Refusal> {
+        let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept);
+        if let Some((content, _)) = &body {
+            request = request.header(header::CONTENT_TYPE, *content);
+        }
+        let body = body.map_or_else(Body::empty, |(_, bytes)| Body::from(bytes));
+        request.body(body).map_err(|error| Refusal::Transport(kube::Error::HttpError(error)))
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: Result<Request<Body>, Refusal>) -> Result<T, Refusal> {
+        let bytes = self.raw(request).await?;
+        serde_json::from_slice(&bytes).map_err(Refusal::Unreadable)
+    }
+
+    async fn raw(&self, request: Result<Request<Body>, Refusal>) -> Result<Vec<u8>, Refusal> {
+        let response = self.client.send(request?).await.map_err(Refusal::Transport)?;
+        let (head, body) = response.into_parts();
+        let bytes = body.collect_bytes().await.map_err(Refusal::Transport)?;
+        if head.status.is_success() {
+            return Ok(bytes.to_vec());
+        }
+        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Err(Refusal::Answer(Box::new(Answer::read(head.status.as_u16(), &bytes, retry_after))))
+    }
+}
+
+/// Percent-encodes one value of a query.
+pub(crate) fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+fn unusable() -> Failure {
+    Failure::new(Code::new("P0401"), Class::Config, "the kubeconfig cannot be used").hint(
+        "`kubectl --kubeconfig FILE config view` shows whether it is complete and which contexts it has",
+    )
+}
+
+fn refuse_unverified(config: &Config) -> Result<(), Failure> {
+    if config.accept_invalid_certs {
+        return Err(unusable()
+            .because("`insecure-skip-tls-verify` is set: anybody on the way could answer")
+            .hint("put the cluster's CA into `certificate-authority-data`"));
+    }
+    let here = config.cluster_url.host().is_some_and(|host| {
+        host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    if config.cluster_url.scheme_str() != Some("https") && !here {
+        return Err(unusable().because(format!("`server: {}` is not https", config.cluster_url)));
+    }
+    Ok(())
+}
