@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{board::Board, graph::Graph, plan::Policy, status::Status};
+use crate::{
+    board::Board,
+    graph::Graph,
+    plan::Policy,
+    status::Status,
+};
 
 /// Something the loop is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,10 +109,9 @@ fn rest(board: &Board, ending: Ending) -> Vec<Action> {
 fn go_on(graph: &Graph, board: &Board, limits: &Limits, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     for &at in &board.index.doomed {
-        let lost =
-            graph.needs(at).iter().copied().find(|&need| {
-                matches!(board.slot(need).status, Status::Failed { .. } | Status::Skipped { .. })
-            });
+        let lost = graph.needs(at).iter().copied().find(|&need| {
+            matches!(board.slot(need).status, Status::Failed { .. } | Status::Skipped { .. })
+        });
         actions.extend(lost.map(|lost| Action::Skip { at, lost }));
     }
 

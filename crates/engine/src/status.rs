@@ -104,10 +104,11 @@ impl Status {
             (S::Pending { attempts }, E::Started { attempt, .. }) if *attempt == attempts + 1 => {
                 S::Running { attempt: *attempt }
             }
-            (
-                S::Retrying { attempt: last, .. } | S::InDoubt { attempt: last },
-                E::Started { attempt, .. },
-            ) if *attempt == last + 1 => S::Running { attempt: *attempt },
+            (S::Retrying { attempt: last, .. } | S::InDoubt { attempt: last }, E::Started { attempt, .. })
+                if *attempt == last + 1 =>
+            {
+                S::Running { attempt: *attempt }
+            }
 
             (S::Running { attempt: a }, E::Intended { attempt, .. }) if a == *attempt => self,
             (S::Running { attempt: a } | S::Waiting { attempt: a }, E::Waiting { attempt, .. })
