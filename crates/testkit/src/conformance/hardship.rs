@@ -57,9 +57,53 @@ pub async fn refusals_are_classified(subject: &dyn Subject) -> Verdict {
     Ok(())
 }
 
-/// When the reply is lost after the effect, looking finds the thing, and a repeated call makes no second one.
+/// When the reply is lost after the effect, looking finds the thing, and a repeated call makes no second one; the same
+/// going down.
 pub async fn lost_reply_makes_no_second_object(subject: &dyn Subject) -> Verdict {
-    once_each(subject, |_| What::LoseReply, |call| call.clone()).await
+    let mut calls = Vec::new();
+    for resource in ordered(subject).await? {
+        let call = subject.cluster().call(&resource.id, &token(&resource.id), 1);
+        let before = counted(subject)?.0;
+        inject(subject, Fault::on(Verb::Ensure, &resource.id, What::LoseReply))?;
+        let lost = subject.provider().ensure(&call).await;
+        ensure_that!(
+            lost.is_err(),
+            "the reply about `{}` was lost, and yet there is one: {lost:?}",
+            resource.id
+        );
+        match subject.provider().observe(&call).await? {
+            Observation::Present { .. } => {}
+            Observation::InProgress(wait) => {
+                look_until_settled(subject, &call, wait).await?;
+            }
+            other => return Err(Broken(format!("`{}` was made, and looking says {other:?}", resource.id))),
+        }
+        make_one(subject, &call).await?;
+        let made = counted(subject)?.0 - before;
+        ensure_that!(made == 1, "`{}` was made {made} times", resource.id);
+        calls.push(call);
+    }
+    for call in calls.iter().rev() {
+        inject(subject, Fault::on(Verb::Remove, &call.resource, What::LoseReply))?;
+        let lost = subject.provider().remove(call).await;
+        ensure_that!(
+            lost.is_err(),
+            "the reply about `{}` was lost, and yet there is one: {lost:?}",
+            call.resource
+        );
+        match subject.provider().observe(call).await? {
+            Observation::Absent => {}
+            Observation::InProgress(wait) => {
+                look_until_settled(subject, call, wait).await?;
+            }
+            other => {
+                return Err(Broken(format!("`{}` was removed, and looking says {other:?}", call.resource)));
+            }
+        }
+        let removed = subject.provider().remove(call).await?;
+        ensure_that!(removed == Removed::Done, "`{}` is gone, and removing says {removed:?}", call.resource);
+    }
+    Ok(())
 }
 
 /// When looking does not see yet what was made, the client token still keeps a repeated call from making a second one.
@@ -129,57 +173,5 @@ pub async fn quota_is_found_before_anything_is_made(subject: &dyn Subject) -> Ve
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     ensure_that!(errors > 0, "there is no room for anything, and preflight finds {findings:?}");
     ensure_that!(counted(subject)?.0 == 0, "preflight has made something");
-    Ok(())
-}
-
-/// Brings everything up with one fault at each `ensure`, and asks that each thing is made once.
-async fn once_each(
-    subject: &dyn Subject,
-    fault: impl Fn(&str) -> What,
-    again: impl Fn(&ResourceCall) -> ResourceCall,
-) -> Verdict {
-    let mut calls = Vec::new();
-    for resource in ordered(subject).await? {
-        let call = subject.cluster().call(&resource.id, &token(&resource.id), 1);
-        let before = counted(subject)?.0;
-        inject(subject, Fault::on(Verb::Ensure, &resource.id, fault(&resource.id)))?;
-        let lost = subject.provider().ensure(&call).await;
-        ensure_that!(
-            lost.is_err(),
-            "the reply about `{}` was lost, and yet there is one: {lost:?}",
-            resource.id
-        );
-        match subject.provider().observe(&call).await? {
-            Observation::Present { .. } => {}
-            Observation::InProgress(wait) => {
-                look_until_settled(subject, &call, wait).await?;
-            }
-            other => return Err(Broken(format!("`{}` was made, and looking says {other:?}", resource.id))),
-        }
-        make_one(subject, &again(&call)).await?;
-        let made = counted(subject)?.0 - before;
-        ensure_that!(made == 1, "`{}` was made {made} times", resource.id);
-        calls.push(call);
-    }
-    for call in calls.iter().rev() {
-        inject(subject, Fault::on(Verb::Remove, &call.resource, What::LoseReply))?;
-        let lost = subject.provider().remove(call).await;
-        ensure_that!(
-            lost.is_err(),
-            "the reply about `{}` was lost, and yet there is one: {lost:?}",
-            call.resource
-        );
-        match subject.provider().observe(call).await? {
-            Observation::Absent => {}
-            Observation::InProgress(wait) => {
-                look_until_settled(subject, call, wait).await?;
-            }
-            other => {
-                return Err(Broken(format!("`{}` was removed, and looking says {other:?}", call.resource)));
-            }
-        }
-        let removed = subject.provider().remove(call).await?;
-        ensure_that!(removed == Removed::Done, "`{}` is gone, and removing says {removed:?}", call.resource);
-    }
     Ok(())
 }

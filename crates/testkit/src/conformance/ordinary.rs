@@ -48,8 +48,14 @@ pub async fn preflight_changes_nothing(subject: &dyn Subject) -> Verdict {
     Ok(())
 }
 
-/// Looking changes nothing and says the same twice.
+/// Looking changes nothing and says the same twice, before anything is made and after.
 pub async fn observe_is_pure(subject: &dyn Subject) -> Verdict {
+    look_twice(subject).await?;
+    bring_up(subject).await?;
+    look_twice(subject).await
+}
+
+async fn look_twice(subject: &dyn Subject) -> Verdict {
     for resource in ordered(subject).await? {
         let call = subject.cluster().call(&resource.id, &token(&resource.id), 1);
         let before = subject.made_and_changed();
