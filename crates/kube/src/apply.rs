@@ -10,7 +10,7 @@ use crate::{
     catalog::Catalog,
     client::Cluster,
     compare::{self, compare},
-    manifest::{Manifest, rank},
+    manifest::{Manifest, rank::rank},
     object::{MANAGED_BY_LABEL, OWNER_LABEL, Object, ObjectRef},
     refusal::Refusal,
     wait::{Condition, finalizers},

@@ -235,6 +235,30 @@ impl Cluster {
         }
     }
 
+    /// A merge patch by name.
+    pub(crate) async fn merge(&self, id: &ObjectRef, body: &Value) -> Result<Value, Refusal> {
+        let resource = self.resource(&id.api_version, &id.kind).await?;
+        self.merge_at(&resource.object_path(id.namespace.as_deref(), &id.name), body).await
+    }
+
+    /// Deletion by name; a kind that is not served any more has no objects.
+    pub(crate) async fn delete(&self, id: &ObjectRef, uid: Option<&str>) -> Result<(), Refusal> {
+        match self.resource(&id.api_version, &id.kind).await {
+            Ok(resource) => {
+                self.delete_at(&resource.object_path(id.namespace.as_deref(), &id.name), uid).await
+            }
+            Err(Refusal::UnknownKind { .. }) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Creation, which refuses a name that is taken (409).
+    pub(crate) async fn create(&self, id: &ObjectRef, body: &Value) -> Result<(), Refusal> {
+        let resource = self.resource(&id.api_version, &id.kind).await?;
+        let path = format!("{}?fieldManager={MANAGER}", resource.path(id.namespace.as_deref()));
+        self.send(Method::POST, &path, JSON, body).await.map(drop)
+    }
+
     async fn send(&self, method: Method, path: &str, content: &str, body: &Value) -> Result<Value, Refusal> {
         let body = serde_json::to_vec(body).map_err(Refusal::Unreadable)?;
         self.call(self.request(method, path, JSON, Some((content, body)))).await

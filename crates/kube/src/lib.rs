@@ -6,14 +6,20 @@
 //! | [`object`], [`manifest`] | objects as they are wished for, labelled and in order |
 //! | [`apply`] | looks what differs, and changes only that |
 //! | [`wait`] | conditions as values |
+//! | [`argocd`] | install, repository, applications and their end |
+//! | [`velero`] | storage locations, schedules, backups |
+//! | [`inventory`] | what is left of a platform, and its removal |
 
 pub mod apply;
+pub mod argocd;
 mod catalog;
 pub mod client;
 mod compare;
+pub mod inventory;
 pub mod manifest;
 pub mod object;
 mod refusal;
+pub mod velero;
 pub mod wait;
 
 pub use client::Cluster;

@@ -30,7 +30,7 @@ impl Manifest {
             object.set_label(MANAGED_BY_LABEL, MANAGER);
             object.set_label(OWNER_LABEL, owner);
         }
-        objects.sort_by_key(|object| rank(object.kind(), object.id().group()));
+        objects.sort_by_key(|object| rank::rank(object.kind(), object.id().group()));
         Self { owner: owner.to_owned(), namespace: None, objects }
     }
 
@@ -129,28 +129,35 @@ fn flatten(value: Value) -> Vec<Value> {
 }
 
 /// The place of a kind in the order of making; things are removed in the opposite order.
-pub(crate) fn rank(kind: &str, group: &str) -> u8 {
-    match kind {
-        "Namespace" => 0,
-        "CustomResourceDefinition" => 1,
-        "PriorityClass" | "StorageClass" | "IngressClass" | "GatewayClass" | "RuntimeClass" => 2,
-        "ServiceAccount" | "ResourceQuota" | "LimitRange" | "NetworkPolicy" => 3,
-        "Secret" | "ConfigMap" => 4,
-        "ClusterRole" | "ClusterRoleBinding" | "Role" | "RoleBinding" => 5,
-        "PersistentVolume" | "PersistentVolumeClaim" | "Service" => 6,
-        "APIService" => 8,
-        "ValidatingWebhookConfiguration"
-        | "MutatingWebhookConfiguration"
-        | "ValidatingAdmissionPolicy"
-        | "ValidatingAdmissionPolicyBinding" => 10,
-        _ if is_built_in(group) => 7,
-        _ => 9,
-    }
-}
+pub(crate) mod rank {
+    pub(crate) const NAMESPACE: u8 = 0;
+    /// Custom resources, and above them what can refuse them.
+    pub(crate) const CUSTOM: u8 = 9;
 
-/// Whether a group is Kubernetes' own. Custom resources come after the workloads that may serve them.
-fn is_built_in(group: &str) -> bool {
-    !group.contains('.') || group.ends_with(".k8s.io")
+    pub(crate) fn rank(kind: &str, group: &str) -> u8 {
+        match kind {
+            "Namespace" => NAMESPACE,
+            "CustomResourceDefinition" => 1,
+            "PriorityClass" | "StorageClass" | "IngressClass" | "RuntimeClass" => 2,
+            "ServiceAccount" | "ResourceQuota" | "LimitRange" | "NetworkPolicy" => 3,
+            "Secret" | "ConfigMap" => 4,
+            "ClusterRole" | "ClusterRoleBinding" | "Role" | "RoleBinding" => 5,
+            "PersistentVolume" | "PersistentVolumeClaim" | "Service" => 6,
+            "APIService" => 8,
+            "ValidatingWebhookConfiguration"
+            | "MutatingWebhookConfiguration"
+            | "ValidatingAdmissionPolicy"
+            | "ValidatingAdmissionPolicyBinding" => 10,
+            _ if is_built_in(group) => 7,
+            _ => CUSTOM,
+        }
+    }
+
+    /// Whether a group is Kubernetes' own. `gateway.networking.k8s.io` and its like are served by CRDs.
+    fn is_built_in(group: &str) -> bool {
+        const BY_CRD: &[&str] = &["gateway.networking.k8s.io", "snapshot.storage.k8s.io", "metrics.k8s.io"];
+        (!group.contains('.') || group.ends_with(".k8s.io")) && !BY_CRD.contains(&group)
+    }
 }
 
 #[cfg(test)]

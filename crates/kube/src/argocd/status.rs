@@ -1,0 +1,315 @@
+//! How the Applications are: one row each, read from what Argo CD's controllers wrote.
+
+use platform_spec::{Class, Code, Failure};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::AppRef;
+use crate::{client::Cluster, wait::Verdict};
+
+const REFRESH: &str = "argocd.argoproj.io/refresh";
+
+/// Where a repository should stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    /// URL of the repository as the Applications name it.
+    pub repo: String,
+    /// Full commit id.
+    pub commit: String,
+}
+
+/// One Application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// Which.
+    pub app: AppRef,
+    /// Whether it exists at all.
+    pub exists: bool,
+    /// `Synced`, `OutOfSync`, `Unknown`; empty before the first comparison.
+    pub sync: String,
+    /// `Healthy`, `Progressing`, `Degraded`, `Missing`, `Suspended`, `Unknown`; empty before the first look.
+    pub health: String,
+    /// `Running`, `Succeeded`, `Failed`, `Error`, `Terminating`; `None` when nothing had to be synced so far.
+    pub operation: Option<String>,
+    /// What the operation says.
+    pub message: String,
+    /// The commits compared with, one for each source.
+    pub revisions: Vec<String>,
+    /// Whether every source out of our repositories is compared at our commit, and as the Application is written now.
+    pub at_commit: bool,
+    /// Whether the last operation was for our commit.
+    pub tried_commit: bool,
+    /// Error conditions in Argo CD's words: `ComparisonError: …`.
+    pub errors: Vec<String>,
+    /// When Argo CD last compared it with Git.
+    pub reconciled_at: String,
+}
+
+impl AppStatus {
+    /// Synced, Healthy, its operation succeeded, at our commit.
+    pub fn is_settled(&self) -> bool {
+        let operation_done = self.operation.as_deref().is_none_or(|phase| phase == "Succeeded");
+        self.sync == "Synced"
+            && self.health == "Healthy"
+            && operation_done
+            && self.at_commit
+            && self.errors.is_empty()
+    }
+
+    /// What is lacking, in words.
+    fn lacks(&self) -> String {
+        let app = &self.app;
+        if !self.exists {
+            return format!("{app}: not there yet");
+        }
+        if let Some(error) = self.errors.first() {
+            return format!("{app}: {error}");
+        }
+        if !self.at_commit {
+            let seen = self.revisions.iter().map(|r| r.get(..7).unwrap_or(r)).collect::<Vec<_>>().join(", ");
+            return match seen.as_str() {
+                "" => format!("{app}: not compared with Git yet"),
+                seen => format!("{app}: still at {seen}"),
+            };
+        }
+        let blank = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
+        let operation = self.operation.as_deref().unwrap_or("none");
+        format!("{app}: {}, {}, operation {operation}", blank(&self.sync), blank(&self.health))
+    }
+
+    fn read(app: &AppRef, live: Option<&Value>, at: &[At]) -> Self {
+        let empty = Value::Null;
+        let live_or_null = live.unwrap_or(&empty);
+        let (spec, status) = (&live_or_null["spec"], &live_or_null["status"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let operation = &status["operationState"];
+        let sync = &status["sync"];
+        // An operation that is asked for and not begun is as good as running.
+        let pending = live_or_null["operation"].is_object();
+        Self {
+            app: app.clone(),
+            exists: live.is_some(),
+            sync: text(&sync["status"]),
+            health: text(&status["health"]["status"]),
+            operation: if pending {
+                Some("Running".into())
+            } else {
+                operation["phase"].as_str().map(str::to_owned)
+            },
+            message: text(&operation["message"]),
+            revisions: revisions(sync),
+            at_commit: is_at(spec, &revisions(sync), at) && compared_as_written(spec, &sync["comparedTo"]),
+            tried_commit: is_at(spec, &revisions(&operation["syncResult"]), at),
+            errors: errors(status),
+            reconciled_at: text(&status["reconciledAt"]),
+        }
+    }
+}
+
+fn errors(status: &Value) -> Vec<String> {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions
+        .filter_map(|one| Some((one["type"].as_str()?, one["message"].as_str().unwrap_or_default())))
+        .filter(|(kind, _)| kind.ends_with("Error"))
+        .map(|(kind, message)| format!("{kind}: {message}"))
+        .collect()
+}
+
+/// `revisions` of an Application with several sources, `revision` of one with a single source.
+fn revisions(from: &Value) -> Vec<String> {
+    match from["revisions"].as_array().filter(|all| !all.is_empty()) {
+        Some(all) => all.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect(),
+        None => {
+            from["revision"].as_str().filter(|one| !one.is_empty()).map(str::to_owned).into_iter().collect()
+        }
+    }
+}
+
+fn sources(of: &Value) -> Vec<&Value> {
+    match of["sources"].as_array().filter(|all| !all.is_empty()) {
+        Some(all) => all.iter().collect(),
+        None => of.get("source").filter(|one| one.is_object()).into_iter().collect(),
+    }
+}
+
+/// Whether every source that comes from one of the repositories is at that repository's commit.
+fn is_at(spec: &Value, revisions: &[String], at: &[At]) -> bool {
+    let sources = sources(spec);
+    !sources.is_empty()
+        && sources.iter().enumerate().all(|(index, source)| {
+            let repo = source["repoURL"].as_str().unwrap_or_default();
+            match at.iter().find(|one| same_repo(&one.repo, repo)) {
+                Some(one) => revisions.get(index) == Some(&one.commit),
+                None => revisions.get(index).is_some(),
+            }
+        })
+}
+
+/// Whether the comparison was of the Application as it is written now.
+fn compared_as_written(spec: &Value, compared: &Value) -> bool {
+    let key = |source: &Value| {
+        let text = |name: &str| source[name].as_str().unwrap_or_default().to_owned();
+        [text("repoURL"), text("path"), text("targetRevision"), text("chart")]
+    };
+    let (written, compared) = (sources(spec), sources(compared));
+    written.len() == compared.len() && written.iter().zip(&compared).all(|(a, b)| key(a) == key(b))
+}
+
+/// As Argo CD compares them: without the last slash and `.git`, whatever the case.
+fn same_repo(a: &str, b: &str) -> bool {
+    let plain = |url: &str| {
+        let url = url.trim_end_matches('/');
+        url.strip_suffix(".git").unwrap_or(url).to_lowercase()
+    };
+    plain(a) == plain(b)
+}
+
+/// All Applications that are waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// One row for each, in the order asked for.
+    pub rows: Vec<AppStatus>,
+}
+
+impl Table {
+    /// Whether every one is settled. Ask on two successive looks: between two syncs all can look well for a moment.
+    pub fn all_settled(&self) -> bool {
+        self.rows.iter().all(AppStatus::is_settled)
+    }
+
+    /// Met when all are settled; otherwise how many are, and what the first two lack.
+    pub fn verdict(&self) -> Verdict {
+        let open: Vec<String> =
+            self.rows.iter().filter(|row| !row.is_settled()).map(AppStatus::lacks).collect();
+        let done = self.rows.len() - open.len();
+        match open.as_slice() {
+            [] => Verdict::Met,
+            open => {
+                let shown = open.iter().take(2).cloned().collect::<Vec<_>>().join("; ");
+                let more =
+                    if open.len() > 2 { format!("; and {} more", open.len() - 2) } else { String::new() };
+                Verdict::NotYet {
+                    waiting_for: format!("{done} of {} applications settled; {shown}{more}", self.rows.len()),
+                }
+            }
+        }
+    }
+
+    /// What tells this look from another: a digest over all rows with the times of their comparisons.
+    pub fn digest(&self) -> String {
+        hex::encode(Sha256::digest(json!(self.rows).to_string()))
+    }
+
+    /// What keeps Applications from converging, in Argo CD's words; `None` while all are well or under way.
+    ///
+    /// The class says whether waiting may help: an operation that failed at our commit is not tried again by Argo CD
+    /// (`config`; see [`Cluster::sync_again`]), whereas an error of comparison may pass (`retryable`).
+    pub fn trouble(&self) -> Option<Failure> {
+        let failed = |row: &&AppStatus| {
+            row.tried_commit
+                && matches!(row.operation.as_deref(), Some("Failed" | "Error"))
+                && !row.is_settled()
+        };
+        let of: Vec<&AppStatus> = self.rows.iter().filter(failed).collect();
+        if let Some(first) = of.first() {
+            let failure = Failure::new(
+                Code::new("P0420"),
+                Class::Config,
+                format!("Argo CD could not sync {}", names(&of)),
+            )
+            .hint(format!(
+                "mend what it says, push, and `platform resume`; details: `kubectl -n {} get application {} -o yaml`",
+                first.app.namespace, first.app.name
+            ));
+            return Some(of.iter().fold(failure, |failure, row| {
+                failure.because(format!("{}: sync failed: {}", row.app, row.message))
+            }));
+        }
+        let of: Vec<&AppStatus> = self.rows.iter().filter(|row| !row.errors.is_empty()).collect();
+        let first = of.first()?;
+        let failure = Failure::new(
+            Code::new("P0423"),
+            Class::Retryable,
+            format!("Argo CD reports errors for {}", names(&of)),
+        )
+        .hint(format!(
+            "`kubectl -n {} get application {} -o yaml`, under status.conditions; a repository error is most often a wrong URL or password",
+            first.app.namespace, first.app.name
+        ));
+        let errors =
+            of.iter().flat_map(|row| row.errors.iter().map(move |error| format!("{}: {error}", row.app)));
+        Some(errors.fold(failure, Failure::because))
+    }
+}
+
+fn names(rows: &[&AppStatus]) -> String {
+    match rows {
+        [one] => format!("application {}", one.app),
+        [one, rest @ ..] => format!("application {} and {} more", one.app, rest.len()),
+        [] => "no application".into(),
+    }
+}
+
+impl Cluster {
+    /// How the expected Applications are. Only reads.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn applications(&self, expected: &[AppRef], at: &[At]) -> Result<Table, Failure> {
+        let looks = expected.iter().map(|app| async move {
+            let live = self.get(&app.object()).await?;
+            Ok::<_, Failure>(AppStatus::read(app, live.as_ref(), at))
+        });
+        Ok(Table { rows: futures::future::try_join_all(looks).await? })
+    }
+
+    /// Asks Argo CD to compare those anew that are not at our commit, past its cache of Git. Those that are, and those
+    /// already asked, are not written to. Gives back whom it asked.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn refresh_stale(&self, table: &Table) -> Result<Vec<AppRef>, Failure> {
+        let mut asked = Vec::new();
+        for row in table.rows.iter().filter(|row| row.exists && !row.at_commit) {
+            let deed = || format!("could not ask Argo CD to refresh {}", row.app);
+            let Some(live) = self.get(&row.app.object()).await? else { continue };
+            if live["metadata"]["annotations"][REFRESH].is_string() {
+                continue;
+            }
+            let body = json!({"metadata": {"annotations": {REFRESH: "hard"}}});
+            self.merge(&row.app.object(), &body).await.map_err(|r| r.during(deed()))?;
+            asked.push(row.app.clone());
+        }
+        Ok(asked)
+    }
+
+    /// Asks Argo CD to sync those again whose operation failed at our commit: on its own it tries a commit once. Gives
+    /// back whom it asked.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn sync_again(&self, table: &Table) -> Result<Vec<AppRef>, Failure> {
+        let mut asked = Vec::new();
+        for row in table.rows.iter().filter(|row| {
+            row.tried_commit
+                && !row.is_settled()
+                && matches!(row.operation.as_deref(), Some("Failed" | "Error"))
+        }) {
+            let Some(live) = self.get(&row.app.object()).await? else { continue };
+            let policy = &live["spec"]["syncPolicy"];
+            let mut sync = json!({"prune": policy["automated"]["prune"].as_bool().unwrap_or(false)});
+            if policy["syncOptions"].is_array() {
+                sync["syncOptions"] = policy["syncOptions"].clone();
+            }
+            let body = json!({"operation": {"initiatedBy": {"username": "platform"}, "sync": sync}});
+            let deed = || format!("could not ask Argo CD to sync {}", row.app);
+            self.merge(&row.app.object(), &body).await.map_err(|r| r.during(deed()))?;
+            asked.push(row.app.clone());
+        }
+        Ok(asked)
+    }
+}
+
+#[cfg(test)]
+mod tests;
