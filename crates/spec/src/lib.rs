@@ -9,13 +9,27 @@
 //! | [`event`] | the closed set of things that can happen to a run |
 //! | [`report`] | what a command says at its end (`platform.run/v1`) |
 //! | [`secret`] | handles of secrets; never the secrets |
+//! | [`platform`] | `platform.yaml` as it was written |
+//! | [`parse`] | from its text to that, or to everything that is wrong with it |
+//! | [`model`] | what it means: cells, applications, hosts, … |
+//! | [`schema`] | its JSON Schema |
 
 pub mod event;
 pub mod failure;
 pub mod id;
+pub mod model;
+pub mod parse;
+pub mod platform;
 pub mod report;
+mod rules;
+pub mod schema;
 pub mod secret;
+mod source;
+pub mod starter;
 
 pub use event::{Event, LedgerChange, Outcome, StepEvent};
 pub use failure::{Class, Code, Failure};
 pub use id::{PlatformName, RunId, StepId};
+pub use model::{Model, derive};
+pub use parse::{Parsed, parse};
+pub use platform::Platform;

@@ -1,7 +1,8 @@
 //! Handles of secrets. A handle says where a secret can be read at the moment of use; it is not secret itself.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Where a secret is: `env:NAME`, `file:PATH`, `exec:PROGRAM ARG…`, `vault:PATH#FIELD`.
@@ -67,5 +68,23 @@ impl fmt::Display for SecretRef {
             Self::Vault(path) => write!(f, "vault:{path}"),
             Self::Named(text) => f.write_str(text),
         }
+    }
+}
+
+impl JsonSchema for SecretRef {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SecretRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "secret-ref",
+            "pattern": "^((env|file|exec|vault|profile|oidc):.+|adc)$",
+        })
     }
 }

@@ -1,0 +1,728 @@
+//! From the spec to the model.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::platform::{
+    self, Platform, Spec,
+    cluster::{self, Addresses, LoadBalancerKind},
+    tenancy::{Pattern, Subscription, Tenant},
+};
+
+use self::naming::{LABEL_LIMIT, OBJECT_LIMIT, Words, fill, fit};
+
+/// Sync wave of applications that belong to nobody in particular, and of tenants' applications.
+const APP_WAVE: i32 = 50;
+const TENANT_WAVE: i32 = 60;
+
+/// Works out what a spec means.
+///
+/// # Guarantees
+/// Pure: the same spec gives the same model, byte for byte.
+/// # Assumptions
+/// The spec has passed [`crate::parse`]; a reference that leads nowhere leaves the thing out.
+pub fn derive(platform: &Platform) -> Model {
+    let spec = &platform.spec;
+    let argocd = argocd(spec);
+    let clusters: Vec<Cluster> =
+        spec.clusters.iter().map(|cluster| of_cluster(spec, cluster, &argocd)).collect();
+    let cells = cells(spec);
+    let repositories = repositories(spec);
+    let applications = applications(platform, &cells, &clusters, &repositories);
+    let hosts = network::hosts(spec, &applications);
+    let dns_zones = network::zones(spec);
+    Model {
+        platform: platform.metadata.name.to_string(),
+        owner: platform.metadata.owner.clone(),
+        cost_center: platform.metadata.cost_center.clone(),
+        labels: labels(platform),
+        spec_digest: digest(platform),
+        blueprint: BlueprintChoice {
+            name: spec.blueprint.name.to_string(),
+            version: spec.blueprint.version.clone(),
+            params: spec.blueprint.params.clone(),
+        },
+        git: git_server(spec),
+        environments: environments(spec),
+        projects: projects(spec, &applications),
+        namespaces: namespaces(spec, &applications),
+        dns_records: network::records(&hosts, &dns_zones, &cells, &clusters),
+        addons: addons(spec, &clusters),
+        backup: backup(spec),
+        waves: waves(spec, &cells, &applications),
+        contracts: Contracts {
+            ingress_class: spec.contracts.ingress_class.to_string(),
+            storage_class: spec.contracts.storage_class.to_string(),
+            cluster_issuers: words(&spec.contracts.cluster_issuers),
+            pull_secret: spec.contracts.pull_secret.as_ref().map(ToString::to_string),
+        },
+        repositories,
+        clusters,
+        cells,
+        argocd,
+        applications,
+        hosts,
+        dns_zones,
+    }
+}
+
+fn words(names: &[platform::Name]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn labels(platform: &Platform) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("platform.dev/name".to_owned(), platform.metadata.name.to_string()),
+        ("platform.dev/owner".to_owned(), platform.metadata.owner.clone()),
+        ("platform.dev/cost-center".to_owned(), platform.metadata.cost_center.clone()),
+    ])
+}
+
+/// Over the typed spec and not over the text: a comment is no change.
+fn digest(platform: &Platform) -> String {
+    let canonical = serde_json::to_vec(platform).unwrap_or_default();
+    hex::encode(Sha256::digest(canonical))
+}
+
+fn git_server(spec: &Spec) -> GitServer {
+    let server = &spec.git.server;
+    GitServer {
+        kind: server.kind,
+        url: server.url.trim_end_matches('/').to_owned(),
+        in_cluster_url: in_cluster_url(spec).to_owned(),
+        project: server.project.clone(),
+        username: server.username.clone().unwrap_or_else(|| "git".to_owned()),
+        auth_ref: server.auth_ref.clone(),
+        signed_commits: spec.git.signed_commits,
+    }
+}
+
+fn in_cluster_url(spec: &Spec) -> &str {
+    let server = &spec.git.server;
+    server.in_cluster_url.as_deref().unwrap_or(&server.url).trim_end_matches('/')
+}
+
+fn repositories(spec: &Spec) -> Vec<Repository> {
+    let base = spec.git.server.url.trim_end_matches('/');
+    spec.git
+        .repositories
+        .iter()
+        .map(|repository| Repository {
+            name: repository.name.to_string(),
+            role: repository.role,
+            push_url: format!("{base}/{}.git", repository.name),
+            in_cluster_url: format!("{}/{}.git", in_cluster_url(spec), repository.name),
+            branch: repository.default_branch.clone(),
+            root: repository.root.clone().unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn environments(spec: &Spec) -> Vec<Environment> {
+    let last = spec.environments.iter().map(|environment| environment.order).max();
+    let mut out: Vec<Environment> = spec
+        .environments
+        .iter()
+        .map(|environment| Environment {
+            name: environment.name.to_string(),
+            order: environment.order,
+            auto_sync: environment.auto_sync,
+            self_heal: environment.self_heal,
+            approvals: environment.approvals,
+            soak: environment.soak.unwrap_or_default(),
+            last: Some(environment.order) == last,
+        })
+        .collect();
+    out.sort_by_key(|environment| environment.order);
+    out
+}
+
+/// The overlay of the add-ons that a provider's clusters take.
+fn default_overlay(kind: &str) -> Overlay {
+    match kind {
+        "kind" | "sandbox" => Overlay::Kind,
+        "aks" => Overlay::Aks,
+        "eks" => Overlay::Eks,
+        "gke" => Overlay::Gke,
+        _ => Overlay::Onprem,
+    }
+}
+
+fn overlay(spec: &Spec, cluster: &cluster::Cluster) -> Overlay {
+    let kind = spec.providers.iter().find(|provider| provider.name == cluster.provider);
+    cluster.overlay.unwrap_or_else(|| default_overlay(kind.map_or("", |provider| provider.kind.as_str())))
+}
+
+fn of_cluster(spec: &Spec, cluster: &cluster::Cluster, argocd: &ArgoCd) -> Cluster {
+    let provider = spec.providers.iter().find(|provider| provider.name == cluster.provider);
+    let region = cluster.region.as_ref();
+    let serves = |instance: &&ArgoInstance| instance.clusters.iter().any(|name| *name == *cluster.name);
+    let own_version = cluster.kubernetes.as_ref().and_then(|kubernetes| kubernetes.version.clone());
+    Cluster {
+        name: cluster.name.to_string(),
+        provider: ProviderChoice {
+            name: cluster.provider.to_string(),
+            kind: provider.map(|provider| provider.kind.to_string()).unwrap_or_default(),
+            credentials_ref: provider.and_then(|provider| provider.credentials_ref.clone()),
+            config: provider.map(|provider| provider.config.clone()).unwrap_or_default(),
+        },
+        region: region.map(ToString::to_string),
+        geo: region
+            .and_then(|region| spec.regions.iter().find(|known| known.name == *region))
+            .map(|region| region.geo.to_string()),
+        role: cluster.role,
+        lifecycle: cluster.lifecycle,
+        overlay: overlay(spec, cluster),
+        environments: words(&cluster.environments),
+        cells: cluster.environments.iter().map(|environment| cell_name(cluster, environment)).collect(),
+        dedicated_to: cluster.dedicated_to.as_ref().map(ToString::to_string),
+        kubernetes_version: own_version.or_else(|| spec.kubernetes.version.clone()),
+        argocd: argocd
+            .instances
+            .iter()
+            .find(serves)
+            .map_or_else(|| cluster.name.to_string(), |instance| instance.cluster.clone()),
+        addresses: static_addresses(cluster),
+        traffic_weight: cluster.traffic.as_ref().map(|traffic| traffic.weight),
+        settings: settings(spec, cluster),
+    }
+}
+
+fn static_addresses(cluster: &cluster::Cluster) -> Vec<IpAddr> {
+    match &cluster.load_balancer {
+        Some(balancer) if balancer.kind == LoadBalancerKind::Static => match &balancer.addresses {
+            Some(Addresses::List(addresses)) => {
+                let mut addresses = addresses.clone();
+                addresses.sort_unstable();
+                addresses.dedup();
+                addresses
+            }
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn settings(spec: &Spec, cluster: &cluster::Cluster) -> Value {
+    let json = |value: Result<Value, serde_json::Error>| match value {
+        Ok(Value::Object(map)) => map,
+        _ => Values::new(),
+    };
+    let mut out = json(serde_json::to_value(&spec.cluster_defaults));
+    merge(&mut out, &json(serde_json::to_value(cluster)));
+    Value::Object(out)
+}
+
+/// A cluster's cell in one environment. The parser has seen to it that no two are the same.
+pub(crate) fn cell_name(cluster: &cluster::Cluster, environment: &str) -> String {
+    match &cluster.cell {
+        Some(cell) if cluster.environments.len() == 1 => cell.to_string(),
+        Some(cell) => fit(&format!("{cell}-{environment}"), LABEL_LIMIT),
+        None => environment.to_owned(),
+    }
+}
+
+pub(crate) fn cells(spec: &Spec) -> Vec<Cell> {
+    let of = |cluster: &cluster::Cluster, environment: &str| {
+        let name = cell_name(cluster, environment);
+        let overlay = overlay(spec, cluster);
+        Cell {
+            dir: match &cluster.dir {
+                Some(dir) if cluster.environments.len() == 1 => dir.clone(),
+                Some(dir) => format!("{dir}/{environment}"),
+                None => name.clone(),
+            },
+            name,
+            cluster: cluster.name.to_string(),
+            environment: environment.to_owned(),
+            overlay,
+            region: cluster.region.as_ref().map(ToString::to_string),
+            domain: network::domain(spec, overlay),
+            dedicated_to: cluster.dedicated_to.as_ref().map(ToString::to_string),
+        }
+    };
+    spec.clusters
+        .iter()
+        .flat_map(|cluster| cluster.environments.iter().map(move |environment| of(cluster, environment)))
+        .collect()
+}
+
+/// The cluster that runs Argo CD for all: the management cluster, else the first.
+fn management(spec: &Spec) -> Option<&cluster::Cluster> {
+    let role = |cluster: &&cluster::Cluster| cluster.role == ClusterRole::Management;
+    spec.clusters.iter().find(role).or_else(|| spec.clusters.first())
+}
+
+fn argocd(spec: &Spec) -> ArgoCd {
+    let instance = |cluster: &cluster::Cluster, clusters: Vec<String>| {
+        let overlay = overlay(spec, cluster);
+        let hosts = &spec.argocd.hosts;
+        let host = hosts.iter().find(|(name, _)| name.as_str() == overlay.as_str());
+        let host = host.or_else(|| hosts.iter().find(|(name, _)| name.as_str() == "default"));
+        let domain = network::domain(spec, overlay).unwrap_or_default();
+        ArgoInstance {
+            cluster: cluster.name.to_string(),
+            clusters,
+            host: host.map(|(_, host)| fill(host, Words { domain: &domain, ..Words::default() })),
+        }
+    };
+    let instances = match spec.argocd.topology {
+        Topology::Dedicated | Topology::CockpitFleet => {
+            spec.clusters.iter().map(|cluster| instance(cluster, vec![cluster.name.to_string()])).collect()
+        }
+        Topology::Centralized | Topology::PerGroup | Topology::Managed => management(spec)
+            .map(|own| {
+                let others = spec.clusters.iter().filter(|cluster| cluster.name != own.name);
+                let all =
+                    std::iter::once(own).chain(others).map(|cluster| cluster.name.to_string()).collect();
+                vec![instance(own, all)]
+            })
+            .unwrap_or_default(),
+    };
+    ArgoCd {
+        version: spec.argocd.version.clone(),
+        topology: spec.argocd.topology,
+        bootstrap: spec.argocd.bootstrap,
+        namespace: "argocd".to_owned(),
+        instances,
+        retry: spec.argocd.retry.clone(),
+        sync_options: spec.argocd.sync_options.clone(),
+        revision_history_limit: spec.argocd.revision_history_limit,
+        poll_interval: spec.argocd.poll_interval,
+    }
+}
+
+/// An app that runs in a cell, for a tenant or for everybody.
+struct Placement<'a> {
+    app: &'a platform::app::App,
+    cell: &'a Cell,
+    tenant: Option<(&'a Tenant, &'a Subscription)>,
+}
+
+fn placements<'a>(spec: &'a Spec, cells: &'a [Cell]) -> Vec<Placement<'a>> {
+    let Some(tenancy) = &spec.tenancy else {
+        let each = |app| cells.iter().map(move |cell| Placement { app, cell, tenant: None });
+        return spec.apps.iter().flat_map(each).collect();
+    };
+    let mut out = Vec::new();
+    for tenant in &tenancy.tenants {
+        for subscription in tenant.subscriptions.iter().filter(|subscription| subscription.enabled) {
+            let Some(app) = spec.apps.iter().find(|app| app.name == subscription.app) else { continue };
+            for name in &tenant.cells {
+                let Some(cell) = cells.iter().find(|cell| cell.name == **name) else { continue };
+                out.push(Placement { app, cell, tenant: Some((tenant, subscription)) });
+            }
+        }
+    }
+    out
+}
+
+pub(crate) fn applications(
+    platform: &Platform,
+    cells: &[Cell],
+    clusters: &[Cluster],
+    repositories: &[Repository],
+) -> Vec<Application> {
+    let spec = &platform.spec;
+    placements(spec, cells)
+        .into_iter()
+        .filter_map(|placement| application(platform, &placement, clusters, repositories))
+        .collect()
+}
+
+fn application(
+    platform: &Platform,
+    placement: &Placement<'_>,
+    clusters: &[Cluster],
+    repositories: &[Repository],
+) -> Option<Application> {
+    let Placement { app, cell, tenant } = placement;
+    let spec = &platform.spec;
+    let environment = spec.environments.iter().find(|known| *known.name == *cell.environment)?;
+    let cluster = clusters.iter().find(|cluster| cluster.name == cell.cluster)?;
+    let repository = repositories.iter().find(|repository| repository.name == *app.source.repo)?;
+    let default_suffix = format!("-{}", environment.name);
+    let words = Words {
+        tenant: tenant.map_or("", |(tenant, _)| tenant.name.as_str()),
+        tenant_id: tenant.map_or("", |(tenant, _)| tenant.id.as_deref().unwrap_or(&tenant.name)),
+        app: &app.name,
+        key: tenant.and_then(|(_, subscription)| subscription.key.as_deref()).unwrap_or(&app.name),
+        env: &environment.name,
+        env_suffix: environment.host_suffix.as_deref().unwrap_or(&default_suffix),
+        cell: &cell.name,
+        domain: cell.domain.as_deref().unwrap_or_default(),
+    };
+    let (namespace, name, project) = match (&spec.tenancy, tenant) {
+        (Some(tenancy), Some((tenant, _))) => (
+            fill(tenant.namespace.as_deref().unwrap_or(&tenancy.naming.namespace), words),
+            fill(&tenancy.naming.application, words),
+            fill(&tenancy.naming.project, words),
+        ),
+        _ => (fill("{app}-{env}", words), fill("{app}-{cell}", words), platform.metadata.name.to_string()),
+    };
+    let namespace = fit(&namespace, LABEL_LIMIT);
+    let host = tenant.and_then(|(_, subscription)| subscription.host.as_ref()).or(app.host.as_ref());
+    let mut values = app.values.clone();
+    let mut lay = |layer: Option<&Values>| {
+        if let Some(layer) = layer {
+            merge(&mut values, layer);
+        }
+    };
+    lay(app.env_values.get(&environment.name));
+    lay(app.cell_values.get(&platform::Name::new(&cell.name)));
+    if let Some((_, subscription)) = tenant {
+        lay(Some(&subscription.values));
+        lay(subscription.env_values.get(&environment.name));
+    }
+    let mut labels = labels(platform);
+    if let Some(tenancy) = &spec.tenancy {
+        labels.extend(tenancy.labels.iter().map(|(key, value)| (key.clone(), fill(value, words))));
+    }
+    let version = tenant.and_then(|(_, subscription)| subscription.version.clone());
+    Some(Application {
+        name: fit(&name, OBJECT_LIMIT),
+        app: app.name.to_string(),
+        tenant: tenant.map(|(tenant, _)| tenant.name.to_string()),
+        key: words.key.to_owned(),
+        cell: cell.name.clone(),
+        cluster: cell.cluster.clone(),
+        environment: cell.environment.clone(),
+        project: fit(&project, LABEL_LIMIT),
+        argocd: cluster.argocd.clone(),
+        destination: destination(cluster, &namespace),
+        namespace,
+        source: Source {
+            repository: repository.name.clone(),
+            repo_url: repository.in_cluster_url.clone(),
+            revision: environment.branch.clone().unwrap_or_else(|| repository.branch.clone()),
+            path: fill(&app.source.path, words),
+            kind: app.source.kind,
+            version: version.or_else(|| app.source.version.clone()),
+        },
+        values,
+        host: host.map(|host| fill(host, words)),
+        port: app.port,
+        health: app.health.clone(),
+        ready: app.ready.clone(),
+        auto_sync: environment.auto_sync,
+        self_heal: environment.self_heal,
+        wave: if tenant.is_some() { TENANT_WAVE } else { APP_WAVE },
+        labels,
+    })
+}
+
+fn destination(cluster: &Cluster, namespace: &str) -> Destination {
+    let own = cluster.argocd == cluster.name;
+    Destination {
+        cluster: cluster.name.clone(),
+        name: if own { "in-cluster".to_owned() } else { cluster.name.clone() },
+        server: own.then(|| IN_CLUSTER_SERVER.to_owned()),
+        namespace: namespace.to_owned(),
+    }
+}
+
+fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+fn projects(spec: &Spec, applications: &[Application]) -> Vec<Project> {
+    let mut out: BTreeMap<(String, String), Project> = BTreeMap::new();
+    for application in applications {
+        let key = (application.argocd.clone(), application.project.clone());
+        let project = out.entry(key).or_insert_with(|| Project {
+            name: application.project.clone(),
+            argocd: application.argocd.clone(),
+            tenants: Vec::new(),
+            source_repos: Vec::new(),
+            destinations: Vec::new(),
+            groups: BTreeMap::new(),
+        });
+        push_new(&mut project.source_repos, application.source.repo_url.clone());
+        push_new(&mut project.destinations, application.destination.clone());
+        let tenant = application
+            .tenant
+            .as_ref()
+            .and_then(|name| spec.tenancy.as_ref()?.tenants.iter().find(|tenant| *tenant.name == **name));
+        if let Some(tenant) = tenant {
+            push_new(&mut project.tenants, tenant.name.to_string());
+            let groups = &tenant.groups;
+            let roles = [
+                ("admin", &groups.admin),
+                ("edit", &groups.edit),
+                ("sync", &groups.sync),
+                ("view", &groups.view),
+            ];
+            for (role, group) in roles {
+                if let Some(group) = group {
+                    push_new(project.groups.entry(role.to_owned()).or_default(), group.clone());
+                }
+            }
+        }
+    }
+    let mut out: Vec<Project> = out.into_values().collect();
+    for project in &mut out {
+        project.source_repos.sort();
+        project.destinations.sort();
+    }
+    out
+}
+
+fn namespaces(spec: &Spec, applications: &[Application]) -> Vec<Namespace> {
+    let tenancy = spec.tenancy.as_ref();
+    let mut out: BTreeMap<(String, String), Namespace> = BTreeMap::new();
+    for application in applications {
+        let tenant = application
+            .tenant
+            .as_ref()
+            .and_then(|name| tenancy?.tenants.iter().find(|tenant| *tenant.name == **name));
+        let key = (application.cluster.clone(), application.namespace.clone());
+        let namespace = out.entry(key).or_insert_with(|| Namespace {
+            name: application.namespace.clone(),
+            cluster: application.cluster.clone(),
+            cell: application.cell.clone(),
+            environment: application.environment.clone(),
+            tenants: Vec::new(),
+            labels: application.labels.clone(),
+            pod_security: tenancy.map(|tenancy| tenancy.pod_security).unwrap_or_default(),
+            quota: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            network_policy: tenancy.and_then(|tenancy| tenancy.network_policy.clone()),
+        });
+        let Some(tenant) = tenant else { continue };
+        push_new(&mut namespace.tenants, tenant.name.to_string());
+        let tier = tenant.tier.as_ref().and_then(|tier| tenancy?.tiers.get(tier));
+        if let Some(tier) = tier {
+            let text = |map: &BTreeMap<String, platform::value::Quantity>| {
+                map.iter()
+                    .map(|(key, value)| (key.clone(), value.as_str().to_owned()))
+                    .collect::<BTreeMap<_, _>>()
+            };
+            namespace.quota = text(&tier.quota);
+            if let Some(limits) = &tier.limits {
+                let parts = [
+                    ("max", &limits.max),
+                    ("min", &limits.min),
+                    ("default", &limits.default),
+                    ("default_request", &limits.default_request),
+                ];
+                namespace.limits = parts
+                    .into_iter()
+                    .filter(|(_, map)| !map.is_empty())
+                    .map(|(name, map)| (name.to_owned(), text(map)))
+                    .collect();
+            }
+        }
+    }
+    out.into_values().collect()
+}
+
+/// Sync waves of the add-ons that the blueprints know: storage and load balancing before operators, these before
+/// ingress and DNS, then what watches and saves.
+fn default_wave(name: &str) -> i32 {
+    match name {
+        "storage" | "metallb" | "longhorn" => 5,
+        "ingress" | "external-dns" => 20,
+        "observability" | "prometheus" | "grafana" | "loki" | "tempo" | "velero" | "backup-dr"
+        | "metrics-server" => 30,
+        _ => 10,
+    }
+}
+
+fn addons(spec: &Spec, clusters: &[Cluster]) -> Vec<Addon> {
+    use crate::platform::argocd::Addon as Said;
+
+    let mut out: Vec<Addon> = spec
+        .addons
+        .iter()
+        .map(|addon| {
+            let name = addon.name().to_owned();
+            let Said::Detailed(detail) = addon else {
+                let everywhere = clusters.iter().map(|cluster| AddonOnCluster {
+                    cluster: cluster.name.clone(),
+                    overlay: cluster.overlay,
+                    values: Values::new(),
+                });
+                return Addon {
+                    wave: default_wave(&name),
+                    name,
+                    version: None,
+                    controller: None,
+                    parts: BTreeMap::new(),
+                    clusters: everywhere.collect(),
+                };
+            };
+            let on = |cluster: &Cluster| {
+                let mut values = detail.values.clone();
+                let own = detail.overlays.get(&cluster.overlay);
+                let off = own.and_then(|own| own.get("enabled")) == Some(&Value::Bool(false));
+                let elsewhere = !detail.only.is_empty() && !detail.only.contains(&cluster.overlay);
+                merge(&mut values, own.unwrap_or(&Values::new()));
+                (!off && !elsewhere).then(|| AddonOnCluster {
+                    cluster: cluster.name.clone(),
+                    overlay: cluster.overlay,
+                    values,
+                })
+            };
+            let parts =
+                [("bundles", &detail.bundles), ("stack", &detail.stack), ("dashboards", &detail.dashboards)];
+            Addon {
+                wave: detail.wave.unwrap_or_else(|| default_wave(&name)),
+                name,
+                version: detail.version.clone(),
+                controller: detail.controller.as_ref().map(ToString::to_string),
+                parts: parts
+                    .into_iter()
+                    .filter(|(_, names)| !names.is_empty())
+                    .map(|(part, names)| (part.to_owned(), words(names)))
+                    .collect(),
+                clusters: clusters.iter().filter_map(on).collect(),
+            }
+        })
+        .collect();
+    out.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
+    out
+}
+
+fn backup(spec: &Spec) -> Option<Backup> {
+    let backup = spec.backup.as_ref()?;
+    let store = &backup.store;
+    let on = |schedule: &platform::backup::Schedule, cluster: &cluster::Cluster| {
+        let tier = schedule.tiers.is_empty()
+            || schedule.tiers.iter().any(|tier| cluster.environments.contains(tier));
+        let isolation = match schedule.isolation {
+            Some(Pattern::ClusterPerTenant) => cluster.dedicated_to.is_some(),
+            Some(_) => cluster.dedicated_to.is_none(),
+            None => true,
+        };
+        tier && isolation
+    };
+    Some(Backup {
+        engine: backup.engine,
+        namespace: "velero".to_owned(),
+        store: BackupStore {
+            kind: store.kind,
+            bucket: store.bucket.clone(),
+            prefix: store.prefix.clone().unwrap_or_default(),
+            region: store.region.as_ref().map_or_else(|| "us-east-1".to_owned(), ToString::to_string),
+            endpoint: store.endpoint.clone(),
+            force_path_style: store.force_path_style,
+            credentials_ref: store.credentials_ref.clone(),
+            object_lock: store.object_lock,
+        },
+        schedules: backup
+            .schedules
+            .iter()
+            .map(|schedule| Schedule {
+                name: schedule.name.to_string(),
+                cron: schedule.cron.to_string(),
+                ttl: schedule.ttl,
+                namespaces: words(&schedule.namespaces),
+                volumes: schedule.volumes,
+                include_cluster_resources: schedule.include_cluster_resources,
+                clusters: spec
+                    .clusters
+                    .iter()
+                    .filter(|cluster| on(schedule, cluster))
+                    .map(|cluster| cluster.name.to_string())
+                    .collect(),
+            })
+            .collect(),
+        objectives: backup
+            .objectives
+            .iter()
+            .map(|objective| Objective {
+                class: objective.class.clone(),
+                rto: objective.rto,
+                rpo: objective.rpo,
+                waiver: objective.waiver.clone(),
+            })
+            .collect(),
+        drills: backup
+            .drills
+            .iter()
+            .map(|drill| Drill {
+                name: drill.name.to_string(),
+                cron: drill.cron.to_string(),
+                nth: drill.nth,
+                target: drill.target,
+                provider: drill.provider.as_ref().map(ToString::to_string),
+            })
+            .collect(),
+    })
+}
+
+/// The waves as written; without a rollout section one for each environment, in the chain's order.
+fn waves(spec: &Spec, cells: &[Cell], applications: &[Application]) -> Vec<Wave> {
+    let Some(rollout) = &spec.rollout else {
+        let of = |environment: Environment| {
+            let own = |cell: &&Cell| cell.environment == environment.name;
+            let cells: Vec<String> = cells.iter().filter(own).map(|cell| cell.name.clone()).collect();
+            Wave {
+                applications: names_in(applications, |application| cells.contains(&application.cell)),
+                name: environment.name,
+                cells,
+                tenants: Vec::new(),
+                soak: environment.soak,
+                gates: Vec::new(),
+                sync: WaveSync::Auto,
+                max_parallel: None,
+            }
+        };
+        return environments(spec).into_iter().map(of).collect();
+    };
+    let named: Vec<&str> = rollout
+        .waves
+        .iter()
+        .flat_map(|wave| &wave.tenants)
+        .map(|name| name.as_str())
+        .filter(|name| *name != "*")
+        .collect();
+    let tenants = spec.tenancy.iter().flat_map(|tenancy| &tenancy.tenants);
+    let all: Vec<String> = tenants.map(|tenant| tenant.name.to_string()).collect();
+    rollout
+        .waves
+        .iter()
+        .map(|wave| {
+            let tenants: Vec<String> = if wave.tenants.iter().any(|name| &**name == "*") {
+                all.iter().filter(|name| !named.contains(&name.as_str())).cloned().collect()
+            } else {
+                wave.tenants.iter().map(ToString::to_string).collect()
+            };
+            let selected = |cell: &&Cell| {
+                wave.cells.iter().any(|name| **name == *cell.name)
+                    || wave.environments.iter().any(|name| **name == *cell.environment)
+            };
+            let mut own: Vec<String> = cells.iter().filter(selected).map(|cell| cell.name.clone()).collect();
+            let members = names_in(applications, |application| {
+                own.contains(&application.cell)
+                    || application.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant))
+            });
+            for application in applications.iter().filter(|application| members.contains(&application.name)) {
+                push_new(&mut own, application.cell.clone());
+            }
+            Wave {
+                name: wave.name.to_string(),
+                cells: own,
+                tenants,
+                applications: members,
+                soak: wave.soak.unwrap_or_default(),
+                gates: wave.gates.clone(),
+                sync: wave.sync,
+                max_parallel: wave.max_parallel,
+            }
+        })
+        .collect()
+}
+
+fn names_in(applications: &[Application], of: impl Fn(&Application) -> bool) -> Vec<String> {
+    applications
+        .iter()
+        .filter(|application| of(application))
+        .map(|application| application.name.clone())
+        .collect()
+}

@@ -1,0 +1,674 @@
+//! The walk of the file along the JSON Schema of the types.
+//!
+//! It reads the part of JSON Schema that schemars writes for our types, and some words of our own: `x-refused` (values
+//! that are known and not taken, with the reason), and the formats of [`crate::platform::value`].
+
+use std::collections::{BTreeSet, HashMap};
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::{
+    Issue, did_you_mean,
+    scalar::{Meaning, meaning},
+    secrets,
+    yaml::{Entry, Kind, Node, Tree},
+};
+use crate::platform::{Duration, value};
+
+/// What the walk found.
+pub(crate) struct Checked {
+    /// The file as JSON. Where it was wrong, something harmless of the right type stands.
+    pub value: Value,
+    /// Everything wrong with the form.
+    pub issues: Vec<Issue>,
+    /// Paths where something harmless stands instead of what was written; rules say nothing about these.
+    pub damaged: BTreeSet<String>,
+}
+
+/// Placeholders that naming templates know.
+pub(crate) const PLACEHOLDERS: [&str; 8] =
+    ["tenant", "tenant.id", "app", "key", "env", "-env", "cell", "domain"];
+
+/// Names of technologies that people ask for, and why they are not here.
+const REFUSED: [(&str, &str); 2] = [
+    ("flux", "only Argo CD is supported as GitOps engine; leave it out"),
+    (
+        "hnc",
+        "the hierarchical namespace controller was archived in April 2025; use `tenancy.engine: capsule`",
+    ),
+];
+
+/// Checks the whole file against the schema of [`crate::platform::Platform`].
+pub(crate) fn check(tree: &Tree, schema: &Value) -> Checked {
+    let mut checker =
+        Checker { schema, issues: Vec::new(), damaged: BTreeSet::new(), patterns: HashMap::new() };
+    let value = checker.value(&tree.root, schema, "").unwrap_or_else(|| checker.harmless(schema));
+    Checked { value, issues: checker.issues, damaged: checker.damaged }
+}
+
+struct Checker<'s> {
+    schema: &'s Value,
+    issues: Vec<Issue>,
+    damaged: BTreeSet<String>,
+    patterns: HashMap<&'s str, Option<Regex>>,
+}
+
+impl<'s> Checker<'s> {
+    /// The value as the schema wants it, or nothing when it cannot be that.
+    fn value(&mut self, node: &Node, schema: &'s Value, path: &str) -> Option<Value> {
+        let schema = self.resolve(schema);
+        if let Some(options) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
+            return if options.iter().all(|option| option.get("const").is_some()) {
+                self.scalar(node, schema, path)
+            } else {
+                self.union(node, options, path)
+            };
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("object")
+                if schema.get("additionalProperties") == Some(&Value::Bool(true))
+                    && schema.get("properties").is_none()
+                    && schema.get("propertyNames").is_none() =>
+            {
+                match &node.kind {
+                    Kind::Map(_) => Some(self.free(node, "", path)),
+                    _ => self.wrong_type(node, "a map", path),
+                }
+            }
+            Some("object") => match &node.kind {
+                Kind::Map(entries) => Some(self.object(node, entries, schema, path)),
+                _ => self.wrong_type(node, "a map", path),
+            },
+            Some("array") => match &node.kind {
+                Kind::List(items) => Some(self.list(node, items, schema, path)),
+                _ => self.wrong_type(node, "a list", path),
+            },
+            Some(_) => self.scalar(node, schema, path),
+            None => Some(self.free(node, "", path)),
+        }
+    }
+
+    fn resolve(&self, schema: &'s Value) -> &'s Value {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix('#'));
+        target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema)
+    }
+
+    fn object(&mut self, node: &Node, entries: &[Entry], schema: &'s Value, path: &str) -> Value {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let required: Vec<&str> = strings(schema.get("required"));
+        let mut out = Map::new();
+        for entry in entries {
+            let inner = join(path, &entry.key);
+            let known = properties.and_then(|known| known.get(&entry.key));
+            let Some(schema) = known.or_else(|| self.schema_of_key(entry, schema, &inner)) else {
+                if properties.is_some() {
+                    self.unknown_key(entry, properties.into_iter().flat_map(Map::keys), &inner);
+                }
+                continue;
+            };
+            match self.value(&entry.value, schema, &inner) {
+                Some(value) => drop(out.insert(entry.key.clone(), value)),
+                None => {
+                    self.damaged.insert(inner);
+                    if required.contains(&entry.key.as_str()) {
+                        out.insert(entry.key.clone(), self.harmless(schema));
+                    }
+                }
+            }
+        }
+        for key in required {
+            if !entries.iter().any(|entry| entry.key == key) {
+                let mut issue =
+                    Issue::error("P0004", path, format!("the key `{key}` is missing here")).at(node.at);
+                let described = properties.and_then(|known| known.get(key));
+                let described = described.and_then(|of| of.get("description")).and_then(Value::as_str);
+                if let Some(words) = described {
+                    issue = issue.hint(format!("`{key}`: {}", words.lines().next().unwrap_or_default()));
+                }
+                self.issues.push(issue);
+                self.damaged.insert(join(path, key));
+                if let Some(schema) = properties.and_then(|known| known.get(key)) {
+                    out.insert(key.to_owned(), self.harmless(schema));
+                }
+            }
+        }
+        Value::Object(out)
+    }
+
+    /// The schema of a key that is a name and not a word of the format.
+    fn schema_of_key(&mut self, entry: &Entry, schema: &'s Value, path: &str) -> Option<&'s Value> {
+        if let Some(patterns) = schema.get("patternProperties").and_then(Value::as_object) {
+            let (pattern, inner) = patterns.iter().next()?;
+            if !self.matches(pattern, &entry.key) {
+                self.bad_name(&entry.key, entry, path);
+                self.damaged.insert(path.to_owned());
+                return None;
+            }
+            return Some(inner);
+        }
+        let inner = schema.get("additionalProperties")?;
+        if inner == &Value::Bool(false) {
+            return None;
+        }
+        if let Some(names) = schema.get("propertyNames") {
+            let allowed = constants(self.resolve(names));
+            if !allowed.contains(&entry.key.as_str()) {
+                self.unknown_key(entry, allowed, path);
+                return None;
+            }
+        }
+        Some(inner)
+    }
+
+    fn unknown_key<K: AsRef<str>>(&mut self, entry: &Entry, known: impl IntoIterator<Item = K>, path: &str) {
+        self.damaged.insert(path.to_owned());
+        let known: Vec<K> = known.into_iter().collect();
+        let asked_for = match &entry.value.kind {
+            Kind::Scalar { text, .. } if entry.key == "engine" => text.as_str(),
+            _ => entry.key.as_str(),
+        };
+        if let Some((name, why)) = REFUSED.iter().find(|(name, _)| *name == asked_for) {
+            self.issues.push(
+                Issue::error("P0010", path, format!("`{name}` is not supported")).hint(*why).at(entry.at),
+            );
+            return;
+        }
+        let hint = match did_you_mean(&entry.key, known.iter().map(AsRef::as_ref)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if entry.key == "<<" => "merge keys are not read; write the keys out".to_owned(),
+            None => {
+                let mut names: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+                names.sort_unstable();
+                format!("known here: {}", names.join(", "))
+            }
+        };
+        self.issues.push(
+            Issue::error("P0003", path, format!("the key `{}` is not known here", entry.key))
+                .hint(hint)
+                .at(entry.at),
+        );
+    }
+
+    fn list(&mut self, node: &Node, items: &[Node], schema: &'s Value, path: &str) -> Value {
+        if schema.get("minItems").and_then(Value::as_u64).is_some_and(|min| (items.len() as u64) < min) {
+            let min = &schema["minItems"];
+            self.issues.push(
+                Issue::error("P0006", path, format!("the list is too short: at least {min} needed"))
+                    .at(node.at),
+            );
+        }
+        let Some(inner) = schema.get("items") else { return Value::Array(Vec::new()) };
+        let items = items.iter().enumerate().map(|(index, item)| {
+            let path = format!("{path}[{index}]");
+            self.value(item, inner, &path).unwrap_or_else(|| {
+                self.damaged.insert(path);
+                self.harmless(inner)
+            })
+        });
+        Value::Array(items.collect())
+    }
+
+    /// One of several forms: the first that fits, else the one that is the least wrong.
+    fn union(&mut self, node: &Node, options: &'s [Value], path: &str) -> Option<Value> {
+        let fits: Vec<&'s Value> = options
+            .iter()
+            .filter(|option| {
+                let schema = self.resolve(option);
+                let object = schema.get("type").and_then(Value::as_str) == Some("object");
+                let array = schema.get("type").and_then(Value::as_str) == Some("array");
+                match node.kind {
+                    Kind::Map(_) => object,
+                    Kind::List(_) => array,
+                    Kind::Scalar { .. } => !object && !array,
+                }
+            })
+            .collect();
+        let mut best: Option<(Vec<Issue>, BTreeSet<String>, Option<Value>)> = None;
+        for option in fits {
+            let issues = std::mem::take(&mut self.issues);
+            let damaged = std::mem::take(&mut self.damaged);
+            let value = self.value(node, option, path);
+            let found = std::mem::replace(&mut self.issues, issues);
+            let damage = std::mem::replace(&mut self.damaged, damaged);
+            if best.as_ref().is_none_or(|(least, ..)| found.len() <= least.len() && !least.is_empty()) {
+                best = Some((found, damage, value));
+            }
+        }
+        let Some((issues, damaged, value)) = best else {
+            let words: Vec<&str> = options.iter().map(|option| words_for(self.resolve(option))).collect();
+            return self.wrong_type(node, &words.join(" or "), path);
+        };
+        self.issues.extend(issues);
+        self.damaged.extend(damaged);
+        value
+    }
+
+    fn scalar(&mut self, node: &Node, schema: &'s Value, path: &str) -> Option<Value> {
+        let words = words_for(schema);
+        let Kind::Scalar { text, plain } = &node.kind else { return self.wrong_type(node, words, path) };
+        let read = if *plain { meaning(text) } else { Meaning::Text };
+        if read == Meaning::Nothing {
+            return self.wrong_type(node, words, path);
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("boolean") => match read {
+                Meaning::Value(value @ Value::Bool(_)) => Some(value),
+                _ => self.wrong_type(node, words, path),
+            },
+            Some("integer") => match read {
+                Meaning::Value(Value::Number(number)) if !number.is_f64() => {
+                    self.within(node, number.as_i64().map_or(f64::INFINITY, |n| n as f64), schema, path)?;
+                    Some(Value::Number(number))
+                }
+                _ => self.wrong_type(node, words, path),
+            },
+            Some("number") => match read {
+                Meaning::Value(Value::Number(number)) => {
+                    self.within(node, number.as_f64().unwrap_or(f64::INFINITY), schema, path)?;
+                    Some(Value::Number(number))
+                }
+                _ => self.wrong_type(node, words, path),
+            },
+            _ => {
+                if matches!(read, Meaning::Value(Value::Bool(_))) {
+                    return self.wrong_type(node, words, path);
+                }
+                self.text(node, text, schema, path)
+            }
+        }
+    }
+
+    fn within(&mut self, node: &Node, number: f64, schema: &Value, path: &str) -> Option<()> {
+        let min = schema.get("minimum").and_then(Value::as_f64).unwrap_or(f64::NEG_INFINITY);
+        let max = schema.get("maximum").and_then(Value::as_f64).unwrap_or(match schema.get("format") {
+            Some(format) if format == "uint32" => f64::from(u32::MAX),
+            Some(format) if format == "int32" => f64::from(i32::MAX),
+            _ => f64::INFINITY,
+        });
+        if number >= min && number <= max {
+            return Some(());
+        }
+        let bounds = if max.is_finite() { format!("from {min} to {max}") } else { format!("at least {min}") };
+        self.issues.push(
+            Issue::error("P0006", path, "the number is out of range")
+                .hint(format!("write {bounds}"))
+                .at(node.at),
+        );
+        None
+    }
+
+    /// A text that has a form: a name, one of some words, a pattern.
+    fn text(&mut self, node: &Node, text: &str, schema: &'s Value, path: &str) -> Option<Value> {
+        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        let good = || Some(Value::String(text.to_owned()));
+        if format == "secret-ref" {
+            if text.parse::<crate::secret::SecretRef>().is_ok() {
+                return good();
+            }
+            self.issues.push(
+                Issue::error("P0008", path, "not a handle of a secret (the value is not shown)")
+                    .hint("write env:NAME, file:PATH, exec:PROGRAM or vault:PATH#FIELD; if a secret stood here, replace it")
+                    .at(node.at),
+            );
+            return None;
+        }
+        if secrets::looks_secret(text) {
+            self.secret(node, path);
+            return None;
+        }
+        if let Some(expected) = schema.get("const").and_then(Value::as_str) {
+            if text == expected {
+                return good();
+            }
+            let (code, message) = match path {
+                "apiVersion" => ("P0009", format!("apiVersion `{}` is not supported", shown(text))),
+                _ => ("P0006", format!("must be `{expected}`")),
+            };
+            self.issues
+                .push(Issue::error(code, path, message).hint(format!("supported: {expected}")).at(node.at));
+            return None;
+        }
+        if let Some(why) =
+            schema.get("x-refused").and_then(|refused| refused.get(text)).and_then(Value::as_str)
+        {
+            self.issues.push(
+                Issue::error("P0010", path, format!("`{text}` is not supported")).hint(why).at(node.at),
+            );
+            return None;
+        }
+        let words = constants(schema);
+        if !words.is_empty() && !words.contains(&text) {
+            let hint = match did_you_mean(text, words.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? Allowed: {}", words.join(", ")),
+                None => format!("allowed: {}", words.join(", ")),
+            };
+            self.issues
+                .push(Issue::error("P0006", path, "this value is not allowed here").hint(hint).at(node.at));
+            return None;
+        }
+        if let Err((code, message, hint)) = self.form(text, format, schema) {
+            self.issues.push(Issue::error(code, path, message).hint(hint).at(node.at));
+            return None;
+        }
+        good()
+    }
+
+    fn form(
+        &mut self,
+        text: &str,
+        format: &str,
+        schema: &'s Value,
+    ) -> Result<(), (&'static str, String, String)> {
+        let pattern = schema.get("pattern").and_then(Value::as_str);
+        let fits = pattern.is_none_or(|pattern| self.matches(pattern, text));
+        let wrong = |message: &str, hint: &str| Err(("P0006", message.to_owned(), hint.to_owned()));
+        match format {
+            "rfc1123-label" if !fits => {
+                let hint = "lower-case letters, digits and `-`, beginning and ending with a letter or digit, at most 63";
+                Err(("P0007", format!("`{}` is not a name", shown(text)), hint.to_owned()))
+            }
+            "duration-hms" if text.parse::<Duration>().is_err() => {
+                wrong("not a duration", "write numbers with d, h, m or s, such as 168h or 1h30m")
+            }
+            "retention" if !fits => {
+                wrong("not a duration", "write numbers with y, mo, w, d or h, such as 36mo")
+            }
+            "quantity" if !fits => wrong("not a quantity", "write it as Kubernetes does: 500m, 8Gi, 20"),
+            "cidr" if text.parse::<ipnet::IpNet>().is_err() => {
+                wrong("not a network", "write an address and a prefix, such as 10.0.0.0/16")
+            }
+            "cron" if !is_cron(text) => wrong(
+                "not a cron expression",
+                "write five fields: minute, hour, day, month, weekday: `0 2 * * *`",
+            ),
+            "ip" if text.parse::<std::net::IpAddr>().is_err() => {
+                wrong("not an IP address", "write an address such as 192.0.2.10")
+            }
+            "git-url" if !is_git_url(text) => wrong(
+                "not a URL of a Git server",
+                "write https://, http://, ssh:// or file:///PATH, without a user's password",
+            ),
+            "relative-path"
+                if text.starts_with('/') || text.split('/').any(|part| part == ".." || part.is_empty()) =>
+            {
+                wrong(
+                    "not a path within the repository",
+                    "write a relative path without `..`, such as apps/hello",
+                )
+            }
+            "dns-name" if !is_dns_name(text) => {
+                wrong("not a DNS name", "write it without a final dot, such as example.com")
+            }
+            "host-port" if !is_host_port(text) => {
+                wrong("not HOST:PORT", "write a host and a port, such as 192.0.2.53:53")
+            }
+            "template" => unknown_placeholder(text).map_or(Ok(()), |name| {
+                let hint = did_you_mean(&name, PLACEHOLDERS).map_or_else(
+                    || format!("known: {{{}}}", PLACEHOLDERS.join("}, {")),
+                    |near| format!("did you mean `{{{near}}}`?"),
+                );
+                Err(("P0019", format!("the placeholder `{{{}}}` is not known", shown(&name)), hint))
+            }),
+            _ if !fits => wrong("the text does not have the form that is needed here", &hint_for(pattern)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A part of the file that is free: values, parameters, provider configuration.
+    fn free(&mut self, node: &Node, key: &str, path: &str) -> Value {
+        match &node.kind {
+            Kind::Map(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|entry| {
+                        let inner = self.free(&entry.value, &entry.key, &join(path, &entry.key));
+                        (entry.key.clone(), inner)
+                    })
+                    .collect(),
+            ),
+            Kind::List(items) => Value::Array(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| self.free(item, key, &format!("{path}[{index}]")))
+                    .collect(),
+            ),
+            Kind::Scalar { text, plain } => {
+                if secrets::looks_secret(text) || secrets::key_says_secret(key, text) {
+                    self.secret(node, path);
+                    return Value::String(String::new());
+                }
+                match if *plain { meaning(text) } else { Meaning::Text } {
+                    Meaning::Nothing => Value::Null,
+                    Meaning::Value(value) => value,
+                    Meaning::Text => Value::String(text.clone()),
+                    Meaning::Ambiguous(hint) => {
+                        let message = "programs disagree on what this unquoted value means";
+                        self.issues.push(Issue::error("P0026", path, message).hint(hint).at(node.at));
+                        Value::Null
+                    }
+                }
+            }
+        }
+    }
+
+    fn secret(&mut self, node: &Node, path: &str) {
+        self.issues.push(
+            Issue::error("P0008", path, "a secret stands here in the clear (it is not shown)")
+                .hint("replace the secret where it was issued, and write a handle here: env:NAME, file:PATH or vault:PATH#FIELD")
+                .at(node.at),
+        );
+    }
+
+    fn wrong_type(&mut self, node: &Node, expected: &str, path: &str) -> Option<Value> {
+        let found = match &node.kind {
+            Kind::Map(_) => "a map",
+            Kind::List(_) => "a list",
+            Kind::Scalar { text, plain: true } => match meaning(text) {
+                Meaning::Nothing => "nothing",
+                Meaning::Value(Value::Bool(_)) => "a truth value",
+                Meaning::Value(Value::Number(_)) => "a number",
+                _ => "a text",
+            },
+            Kind::Scalar { .. } => "a text",
+        };
+        let mut issue =
+            Issue::error("P0005", path, format!("{expected} is needed here, and {found} was found"));
+        if let Kind::Scalar { text, plain: true } = &node.kind {
+            match meaning(text) {
+                Meaning::Ambiguous(hint) => issue = issue.hint(hint),
+                Meaning::Value(_) if expected == "a text" => issue = issue.hint("put it in quotes"),
+                Meaning::Nothing => issue = issue.hint("write a value, or leave the key out"),
+                _ => {}
+            }
+        } else if matches!(node.kind, Kind::Scalar { .. }) && expected != "a text" {
+            issue = issue.hint("leave the quotes out");
+        }
+        self.issues.push(issue.at(node.at));
+        None
+    }
+
+    fn bad_name(&mut self, name: &str, entry: &Entry, path: &str) {
+        self.issues.push(
+            Issue::error("P0007", path, format!("`{}` is not a name", shown(name)))
+                .hint("lower-case letters, digits and `-`, beginning and ending with a letter or digit, at most 63")
+                .at(entry.at),
+        );
+    }
+
+    fn matches(&mut self, pattern: &'s str, text: &str) -> bool {
+        let compiled = self.patterns.entry(pattern).or_insert_with(|| Regex::new(pattern).ok());
+        compiled.as_ref().is_some_and(|pattern| pattern.is_match(text))
+    }
+
+    /// Something of the right type that no rule stumbles over.
+    fn harmless(&self, schema: &Value) -> Value {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix('#'));
+        let schema = target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema);
+        if let Some(value) = schema.get("const") {
+            return value.clone();
+        }
+        if let Some(options) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
+            return options.first().map_or(Value::Null, |first| self.harmless(first));
+        }
+        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        match schema.get("type").and_then(Value::as_str) {
+            Some("string") => match format {
+                "duration-hms" => "0s".into(),
+                "secret-ref" => "env:MISSING".into(),
+                "ip" => "0.0.0.0".into(),
+                _ => "".into(),
+            },
+            Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| 0.into()),
+            Some("boolean") => false.into(),
+            Some("array") => Value::Array(Vec::new()),
+            Some("object") => {
+                let required: Vec<&str> = strings(schema.get("required"));
+                let of =
+                    |key: &str| Some((key.to_owned(), self.harmless(schema.get("properties")?.get(key)?)));
+                Value::Object(required.into_iter().filter_map(of).collect())
+            }
+            _ => Value::Null,
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn strings(list: Option<&Value>) -> Vec<&str> {
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The words an enumeration allows.
+fn constants(schema: &Value) -> Vec<&str> {
+    let options = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
+    match options {
+        Some(options) => options.iter().filter_map(|option| option.get("const")?.as_str()).collect(),
+        None => strings(schema.get("enum")),
+    }
+}
+
+fn words_for(schema: &Value) -> &'static str {
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => "a map",
+        Some("array") => "a list",
+        Some("boolean") => "true or false",
+        Some("integer") => "a whole number",
+        Some("number") => "a number",
+        _ => "a text",
+    }
+}
+
+/// A text as it may be repeated in a message: not endless.
+fn shown(text: &str) -> String {
+    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
+}
+
+fn hint_for(pattern: Option<&str>) -> String {
+    match pattern.unwrap_or_default() {
+        value::SEMVER => {
+            "write MAJOR.MINOR.PATCH, such as 1.0.0; ranges, `stable` and `latest` are refused".into()
+        }
+        value::KUBERNETES_VERSION => "write MAJOR.MINOR of Kubernetes, such as \"1.36\"".into(),
+        value::LABEL_VALUE => {
+            "letters, digits, `-`, `_` and `.`, at most 63, as in a Kubernetes label".into()
+        }
+        value::DATE => "write YEAR-MONTH-DAY, such as 2027-03-31".into(),
+        pattern => format!("it must match `{pattern}`"),
+    }
+}
+
+fn unknown_placeholder(template: &str) -> Option<String> {
+    let mut rest = template;
+    while let Some((_, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}') else { return Some(after.to_owned()) };
+        if !PLACEHOLDERS.contains(&name) {
+            return Some(name.to_owned());
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Five fields of numbers, ranges, steps and lists within their bounds; the words Velero's and Kubernetes' parser
+/// also takes (`@daily`, names of days) are left out, so that a schedule reads the same everywhere.
+fn is_cron(text: &str) -> bool {
+    const BOUNDS: [(u32, u32); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)];
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    let number = |text: &str, (low, high): (u32, u32)| {
+        text.bytes().all(|b| b.is_ascii_digit()) && text.parse().is_ok_and(|n: u32| (low..=high).contains(&n))
+    };
+    let part = |text: &str, bounds: (u32, u32)| {
+        let (range, step) = text.split_once('/').unwrap_or((text, "1"));
+        let range = match range.split_once('-') {
+            _ if range == "*" => true,
+            Some((from, to)) => number(from, bounds) && number(to, bounds),
+            None => number(range, bounds),
+        };
+        range && number(step, (1, 59))
+    };
+    fields.len() == BOUNDS.len()
+        && fields.iter().zip(BOUNDS).all(|(field, bounds)| field.split(',').all(|text| part(text, bounds)))
+}
+
+fn is_git_url(text: &str) -> bool {
+    let rest =
+        ["https://", "http://", "ssh://", "file:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    rest.is_some_and(|rest| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        let password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+        !rest.is_empty() && !password && !rest.contains(char::is_whitespace) && !rest.contains(['?', '#'])
+    })
+}
+
+fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        (1..=63).contains(&bytes.len())
+            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+            && bytes.first() != Some(&b'-')
+            && bytes.last() != Some(&b'-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn is_host_port(text: &str) -> bool {
+    text.parse::<std::net::SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(host, port)| is_dns_name(host) && port.parse::<u16>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cron_expressions_are_checked_field_by_field() {
+        for good in ["0 2 * * *", "0 */4 * * *", "0 0 1 */3 *", "0 6 * * 1-5", "0,30 10 * * 6"] {
+            assert!(is_cron(good), "{good}");
+        }
+        for bad in
+            ["", "0 2 * *", "60 2 * * *", "@daily", "0 2 * * MON", "a b c d e", "0 2 0 * *", "*/0 * * * *"]
+        {
+            assert!(!is_cron(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_has_no_place_in_a_git_url() {
+        assert!(is_git_url("https://git.example.com/team"));
+        assert!(is_git_url("ssh://git@git.example.com:2222/team"));
+        assert!(is_git_url("file:///srv/git"));
+        for bad in [
+            "git.example.com",
+            "https://",
+            "https://me:pw@git.example.com",
+            "https://x/?token=a",
+            "file://srv",
+        ] {
+            assert!(!is_git_url(bad), "{bad}");
+        }
+    }
+}
