@@ -1,0 +1,168 @@
+//! Opening: the directory, the file, its modes, its version.
+
+use std::{
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use platform_spec::Failure;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::trouble::Trouble;
+
+/// Name of the database file within the state directory.
+pub const FILE: &str = "platform.db";
+
+/// How long a write waits for another process's write.
+///
+/// Transactions here take milliseconds; five seconds is a disk in trouble or a process stopped in the middle of one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Screens read at the same time as each other and as the writer; more than this only costs memory.
+const READERS: u32 = 4;
+
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The state of this machine's platforms, in one SQLite file.
+///
+/// # Guarantees
+/// What a call has returned `Ok` for is on the disk (WAL, `synchronous=FULL`). Several processes may have the same
+/// file open. A file that is damaged, foreign or from a newer program is not written to.
+///
+/// # Assumptions
+/// A local file system: SQLite's WAL needs shared memory, so network file systems will not do.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    /// One connection, so that writes of this process queue here and not on SQLite's lock.
+    pub(crate) writer: SqlitePool,
+    pub(crate) reader: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens [`FILE`] in `dir`; makes the directory (mode 0700), the file (0600) and the schema when they are missing.
+    ///
+    /// # Errors
+    /// `P0105` a newer program's, `P0106` damaged or not ours, `P0108` disk full, `P0109` not writable, `P0110` busy,
+    /// `P0111` no such directory can be made, `P0113` anything else the disk says.
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self, Failure> {
+        let path = dir.as_ref().join(FILE);
+        Self::try_open(&path).await.map_err(|trouble| trouble.into_failure("open the state", &path))
+    }
+
+    async fn try_open(path: &Path) -> Result<Self, Trouble> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        if !is_current(path, &options).await? {
+            set_up(path, &options).await?;
+        }
+        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
+        let reader = pool().max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+        Ok(Self { path: path.to_owned(), writer, reader })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes every connection; the last process to close folds the WAL into the file.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// No pings and no retirement: the connections are to a file, and each new one costs a thread and a parsed schema.
+fn pool() -> PoolOptions<sqlx::Sqlite> {
+    SqlitePoolOptions::new().test_before_acquire(false).idle_timeout(None).max_lifetime(None)
+}
+
+/// Whether the file is there with our schema, complete; looks only.
+async fn is_current(path: &Path, options: &SqliteConnectOptions) -> Result<bool, Trouble> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let mut connection = options.connect().await?;
+    let version = version(&mut connection).await;
+    connection.close().await?;
+    Ok(version? == newest())
+}
+
+/// Makes what is missing, one process at a time.
+async fn set_up(path: &Path, options: &SqliteConnectOptions) -> Result<(), Trouble> {
+    let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let file = path.to_owned();
+    let guard = tokio::task::spawn_blocking(move || make_room(&dir, &file))
+        .await
+        .map_err(|lost| Trouble::File(std::io::Error::other(lost)))??;
+    let mut connection = options.connect().await?;
+    let done = async {
+        // Looked at again under the guard, and before anything is written.
+        version(&mut connection).await?;
+        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+        MIGRATIONS.run(&mut connection).await?;
+        Ok(())
+    }
+    .await;
+    connection.close().await?;
+    drop(guard);
+    done
+}
+
+/// Makes directory and file. The file handle returned is a lock on the directory, held until it is dropped.
+///
+/// The lock is on the directory because closing any handle of the database file would drop SQLite's own locks on it
+/// (POSIX locks belong to the process). For the same reason an existing file is never opened here.
+fn make_room(dir: &Path, file: &Path) -> Result<std::fs::File, Trouble> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Trouble::Directory)?;
+    let guard = std::fs::File::open(dir).map_err(Trouble::File)?;
+    guard.lock().map_err(Trouble::File)?;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => Err(Trouble::File(cause)),
+        _ => Ok(guard),
+    }
+}
+
+/// The newest migration that this program knows.
+fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// The newest migration that the file has; 0 when it is empty.
+async fn version(connection: &mut SqliteConnection) -> Result<i64, Trouble> {
+    let (tables, ours): (i64, bool) =
+        sqlx::query_as("SELECT count(*), coalesce(max(name = '_sqlx_migrations'), 0) FROM sqlite_schema")
+            .fetch_one(&mut *connection)
+            .await?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    if !ours {
+        return Err(Trouble::Foreign);
+    }
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(&mut *connection)
+            .await?;
+    for (version, checksum) in &applied {
+        match MIGRATIONS.iter().find(|migration| migration.version == *version) {
+            None if *version > newest() => {
+                return Err(Trouble::Newer { found: *version, known: newest() });
+            }
+            Some(migration) if *migration.checksum == **checksum => {}
+            _ => return Err(Trouble::Foreign),
+        }
+    }
+    Ok(applied.last().map_or(0, |(version, _)| *version))
+}
