@@ -31,6 +31,15 @@ pub fn state_dir(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     })
 }
 
+/// Where files from outside are kept that can be had again: `platform` in the XDG cache directory, or else a folder in
+/// the state directory.
+pub fn cache_dir(state: &Path) -> PathBuf {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set("XDG_CACHE_HOME")
+        .or_else(|| Some(set("HOME")?.join(".cache")))
+        .map_or_else(|| state.join("cache"), |base| base.join("platform"))
+}
+
 /// The rules of the XDG Base Directory Specification 0.8: a relative or empty `XDG_STATE_HOME` counts as unset, and
 /// the default is `$HOME/.local/state`.
 fn choose(

@@ -18,8 +18,10 @@ mod exit;
 mod logging;
 mod pages;
 mod printer;
+mod report;
 mod table;
 mod verbs;
+mod words;
 
 use std::process::ExitCode;
 

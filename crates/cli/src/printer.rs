@@ -136,7 +136,7 @@ impl Printer {
     pub fn findings(&self, findings: &[Finding]) {
         for finding in findings {
             if finding.severity == Severity::Error || !self.quiet {
-                self.write_err(&finding_text(finding));
+                self.write_err(&finding_text(finding, None));
             }
         }
     }
@@ -172,8 +172,9 @@ fn failure_text(failure: &Failure) -> String {
     text
 }
 
-/// A finding as people read it, with its place; no line break at the end.
-pub fn finding_text(finding: &Finding) -> String {
+/// A finding as people read it, with its place and, where given, the line of the file that it is about; no line break
+/// at the end.
+pub fn finding_text(finding: &Finding, source: Option<&str>) -> String {
     let mut text = match finding.severity {
         Severity::Error => format!("{}", format!("error[{}]:", finding.code).red().bold()),
         Severity::Warning => format!("{}", format!("warning[{}]:", finding.code).yellow().bold()),
@@ -182,6 +183,16 @@ pub fn finding_text(finding: &Finding) -> String {
     if let Some(file) = &finding.file {
         let place = [finding.line, finding.column].into_iter().flatten().map(|n| format!(":{n}"));
         text.push_str(&format!("\n  {} {file}{}", "-->".blue(), place.collect::<String>()));
+    }
+    if let (Some(line), Some(source)) = (finding.line, source) {
+        let number = format!("{line:>4} |");
+        text.push_str(&format!("\n{} {source}", number.blue()));
+        if let Some(column) = finding.column {
+            let before: String = source.chars().take(column.saturating_sub(1) as usize).collect();
+            // A tab is as wide in the line of the mark as in the line above it.
+            let blank: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            text.push_str(&format!("\n{} {blank}{}", "     |".blue(), "^".red().bold()));
+        }
     }
     if let Some(hint) = &finding.hint {
         text.push_str(&format!("\n{} {hint}", "hint:".cyan()));

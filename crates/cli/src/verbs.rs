@@ -3,12 +3,19 @@
 
 mod completions;
 mod explain;
+mod init;
+mod lock;
 mod man;
+mod run;
+mod runs;
+mod schema;
+mod status;
+mod validate;
 
 use std::{io, path::Path};
 
 use clap::Subcommand;
-use platform_app::Refusal;
+use platform_app::{App, Refusal};
 use platform_spec::{Class, Code, Failure};
 
 use crate::{args::Common, exit::Exit, printer::Printer};
@@ -16,6 +23,13 @@ use crate::{args::Common, exit::Exit, printer::Printer};
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Init(init::Args),
+    Validate(validate::Args),
+    Schema(schema::Args),
+    Status(status::Args),
+    Runs(runs::Args),
+    Run(run::Args),
+    Lock(lock::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -25,8 +39,16 @@ pub enum Verb {
 ///
 /// # Errors
 /// A refusal that ended the command and that nobody has printed yet.
-pub async fn run(verb: Verb, _common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
+pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
+    let app = async || App::open(common.state.as_deref()).await;
     match verb {
+        Verb::Init(args) => init::run(&args, common, printer),
+        Verb::Validate(args) => validate::run(&args, common, printer),
+        Verb::Schema(args) => schema::run(&args, printer),
+        Verb::Status(args) => status::run(&args, &app().await?, printer).await,
+        Verb::Runs(args) => runs::run(&args, &app().await?, printer).await,
+        Verb::Run(args) => run::run(&args, &app().await?, printer).await,
+        Verb::Lock(args) => lock::run(&args, &app().await?, printer).await,
         Verb::Explain(args) => explain::run(&args, printer),
         Verb::Completions(args) => completions::run(&args, printer),
         Verb::Man(args) => man::run(&args, printer),

@@ -1,0 +1,232 @@
+//! Spec files: finding, checking and starting one.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use platform_spec::{
+    Class, Code, Failure, Model, Platform, PlatformName, derive, parse,
+    report::{Finding, Severity},
+    starter::{STARTERS, starter},
+};
+
+use crate::Refusal;
+
+/// The spec file when none is named.
+pub const DEFAULT_FILE: &str = "platform.yaml";
+
+/// The provider of a starter spec when none is named.
+pub const DEFAULT_PROVIDER: &str = "existing";
+
+/// The blueprint that starter specs use.
+pub const STARTER_BLUEPRINT: &str = "starter";
+
+/// Which spec, and which part of it.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// The file; absent, [`DEFAULT_FILE`].
+    pub file: Option<PathBuf>,
+    /// Only the clusters of this provider (its name or its kind); when there is no spec file and none was named, the
+    /// starter spec of that kind.
+    pub provider: Option<String>,
+    /// Only these clusters; empty, all.
+    pub clusters: Vec<String>,
+}
+
+/// A spec that may be acted upon.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What it says.
+    pub platform: Platform,
+    /// What it means.
+    pub model: Model,
+    /// The clusters to work on, when not all.
+    pub only: Option<BTreeSet<String>>,
+    /// When it was last revised: the file's time of modification, or now for a starter spec.
+    pub revision: Timestamp,
+    /// Warnings.
+    pub findings: Vec<Finding>,
+}
+
+impl Wanted {
+    /// The platform's name.
+    pub fn name(&self) -> PlatformName {
+        PlatformName::new(self.model.platform.as_str())
+    }
+}
+
+/// Reads and checks the chosen spec.
+///
+/// # Errors
+/// `P0912` when there is no file; the code of the first error in it, with all findings; `P0911` when a cluster or
+/// provider was chosen that it does not have.
+pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
+    let Text { name, text, revision } = text_of(chosen)?;
+    let parsed = parse(&name, &text).map_err(|findings| invalid(&name, findings))?;
+    let model = derive(&parsed.platform);
+    let only = select(&model, chosen)?;
+    Ok(Wanted { platform: parsed.platform, model, only, revision, findings: parsed.findings })
+}
+
+/// A spec before it is parsed.
+struct Text {
+    name: String,
+    text: String,
+    revision: Timestamp,
+}
+
+fn text_of(chosen: &Chosen) -> Result<Text, Failure> {
+    match (&chosen.file, &chosen.provider) {
+        (None, Some(provider)) if !Path::new(DEFAULT_FILE).exists() => match starter(provider) {
+            Some(text) => {
+                Ok(Text { name: format!("starter spec of `{provider}`"), text, revision: Timestamp::now() })
+            }
+            None => Err(no_starter("provider", provider)),
+        },
+        (file, _) => {
+            let file = file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+            let text = read(file)?;
+            let revised = fs_err::metadata(file).and_then(|metadata| metadata.modified());
+            let revision = revised.ok().and_then(|at| Timestamp::try_from(at).ok());
+            Ok(Text {
+                name: file.display().to_string(),
+                text,
+                revision: revision.unwrap_or_else(Timestamp::now),
+            })
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let failure = Failure::new(
+            Code::new("P0912"),
+            Class::Config,
+            format!("could not read the spec file `{}`", file.display()),
+        )
+        .caused_by(&error);
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                failure.hint("`platform init` writes one; `--file PATH` names another")
+            }
+            _ => failure,
+        }
+    })
+}
+
+/// The refusal of a spec with errors: the first one's code, and all findings.
+fn invalid(name: &str, findings: Vec<Finding>) -> Refusal {
+    let errors: Vec<&Finding> = findings.iter().filter(|f| f.severity == Severity::Error).collect();
+    let code = errors.first().map_or_else(|| Code::new("P0912"), |first| first.code.clone());
+    let count = match errors.len() {
+        1 => "an error".to_owned(),
+        n => format!("{n} errors"),
+    };
+    let failure = Failure::new(code, Class::Config, format!("the spec `{name}` has {count}"))
+        .hint("mend what is listed above; `platform validate` checks again and changes nothing");
+    Refusal { failure: Box::new(failure), findings }
+}
+
+/// The clusters that were chosen, when not all were.
+fn select(model: &Model, chosen: &Chosen) -> Result<Option<BTreeSet<String>>, Failure> {
+    if chosen.clusters.is_empty() && chosen.provider.is_none() {
+        return Ok(None);
+    }
+    for name in &chosen.clusters {
+        if !model.clusters.iter().any(|cluster| cluster.name == *name) {
+            let names = model.clusters.iter().map(|cluster| cluster.name.as_str());
+            return Err(not_in_spec("cluster", name, names));
+        }
+    }
+    if let Some(name) = &chosen.provider
+        && !model.clusters.iter().any(|cluster| is_of(cluster, name))
+    {
+        let names = model.clusters.iter().map(|cluster| cluster.provider.name.as_str());
+        return Err(not_in_spec("provider", name, names));
+    }
+    let only: BTreeSet<String> = model
+        .clusters
+        .iter()
+        .filter(|cluster| chosen.clusters.is_empty() || chosen.clusters.contains(&cluster.name))
+        .filter(|cluster| chosen.provider.as_ref().is_none_or(|name| is_of(cluster, name)))
+        .map(|cluster| cluster.name.clone())
+        .collect();
+    if only.is_empty() {
+        let failure =
+            Failure::new(Code::new("P0911"), Class::Config, "no cluster fits both --cluster and --provider");
+        return Err(failure.hint("leave one of them out"));
+    }
+    Ok(Some(only))
+}
+
+fn is_of(cluster: &platform_spec::model::Cluster, provider: &str) -> bool {
+    cluster.provider.name == provider || cluster.provider.kind == provider
+}
+
+fn not_in_spec<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let known: BTreeSet<&str> = known.collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Failure::new(Code::new("P0911"), Class::Config, format!("the spec has no {what} `{name}`"))
+        .hint(format!("it has: {known}"))
+}
+
+/// A file and everything that was found in it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Its text.
+    pub text: String,
+    /// Everything that was found, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks a spec file.
+///
+/// # Errors
+/// `P0912` when it cannot be read. What is wrong in it is no error here.
+pub fn check(file: &Path) -> Result<Checked, Failure> {
+    let text = read(file)?;
+    let findings = match parse(&file.display().to_string(), &text) {
+        Ok(parsed) => parsed.findings,
+        Err(findings) => findings,
+    };
+    Ok(Checked { text, findings })
+}
+
+/// The JSON Schema of the spec file.
+pub fn schema() -> &'static serde_json::Value {
+    platform_spec::schema::schema()
+}
+
+/// Writes a starter spec.
+///
+/// # Errors
+/// `P0904` when the file exists, `P0906` when it cannot be written, `P0913` when there is no such starter.
+pub fn init(file: &Path, blueprint: &str, provider: &str) -> Result<(), Failure> {
+    if blueprint != STARTER_BLUEPRINT {
+        return Err(no_starter("blueprint", blueprint));
+    }
+    let text = starter(provider).ok_or_else(|| no_starter("provider", provider))?;
+    let shown = file.display();
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)
+        .and_then(|mut handle| handle.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::new(Code::new("P0904"), Class::Config, format!("will not overwrite `{shown}`"))
+                .hint("write to another file with `platform init --file PATH`")
+        }
+        _ => Failure::new(Code::new("P0906"), Class::Config, format!("could not write `{shown}`"))
+            .caused_by(&error),
+    })
+}
+
+fn no_starter(what: &str, name: &str) -> Failure {
+    let known = if what == "provider" { STARTERS.join(", ") } else { STARTER_BLUEPRINT.to_owned() };
+    Failure::new(Code::new("P0913"), Class::Config, format!("there is no starter spec for {what} `{name}`"))
+        .hint(format!("there is one for: {known}"))
+}

@@ -1,0 +1,43 @@
+//! The opened state, and who opened it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use platform_engine::{
+    clock::{Clock, SystemClock},
+    store::Holder,
+};
+use platform_spec::Failure;
+use platform_state::Sqlite;
+
+use crate::{holder, place};
+
+/// What every call but those on files alone needs: the state, this process, and the time.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) dir: PathBuf,
+    pub(crate) state: Sqlite,
+    pub(crate) holder: Holder,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Opens the state in the directory asked for, or in the usual one; makes what is missing.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// `P0902` when there is no usual place; what the state says of its file (`P01…`).
+    pub async fn open(asked: Option<&Path>) -> Result<Self, Failure> {
+        let dir = place::state_dir(asked)?;
+        tracing::debug!(dir = %dir.display(), "opening the state");
+        Ok(Self {
+            state: Sqlite::open(&dir).await?,
+            holder: holder::this_process(),
+            clock: Arc::new(SystemClock::start()),
+            dir,
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! Durations, moments and sums as people read them.
+
+use jiff::Timestamp;
+use platform_spec::report::Counts;
+
+/// A duration in milliseconds, two units at most: `812 ms`, `3.2 s`, `3 m 12 s`, `2 h 5 m`.
+pub fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{} m {} s", ms / 60_000, ms % 60_000 / 1_000),
+        _ => format!("{} h {} m", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub fn many(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A moment, to the second, UTC.
+pub fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// The sums that are not zero: `14 changed, 2 unchanged`.
+pub fn counts(counts: &Counts) -> String {
+    let sums = [
+        (counts.changed, "changed"),
+        (counts.unchanged, "unchanged"),
+        (counts.skipped, "skipped"),
+        (counts.failed, "failed"),
+        (counts.pending, "pending"),
+    ];
+    let words: Vec<String> =
+        sums.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if words.is_empty() { "nothing to do".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let shown = [0, 999, 1_000, 59_999, 60_000, 3_599_999, 3_600_000, 90_000_000].map(super::duration);
+        assert_eq!(
+            shown,
+            ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 m 0 s", "59 m 59 s", "1 h 0 m", "25 h 0 m"]
+        );
+    }
+}
