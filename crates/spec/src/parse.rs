@@ -38,7 +38,11 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Finding>> {
                     };
                     checked.damaged.iter().any(around)
                 };
-                issues.extend(rules::check(&platform).into_iter().filter(|issue| !damaged(&issue.path)));
+                issues.extend(
+                    rules::check(&platform, whole && checked.damaged.is_empty())
+                        .into_iter()
+                        .filter(|issue| !damaged(&issue.path)),
+                );
                 Some(platform)
             }
             Err(_) if !whole => None,

@@ -47,6 +47,7 @@ pub mod naming;
 mod network;
 
 pub use build::derive;
+pub(crate) use build::{cell_name, cells};
 pub use merge::merge;
 
 /// The address under which a cluster's own Argo CD reaches it.

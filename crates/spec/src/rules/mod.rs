@@ -1,8 +1,35 @@
-//! What must hold beyond the form: references, uniqueness, and rules that say whether the wish can come true.
+//! What must hold beyond the form: references, uniqueness, and whether the wish can come true.
+//!
+//! | room | what it checks |
+//! |---|---|
+//! | [`names`] | names that are there twice, references that lead nowhere |
+//! | [`places`] | Git, providers, clusters, networks, Argo CD |
+//! | [`promotion`] | the chain of environments, the waves of a rollout, deliveries |
+//! | [`recovery`] | whether backups can meet their objectives; limits on secrets and logs |
+//! | [`collisions`] | derived names and hosts that more than one thing would have |
 
 use crate::{platform::Platform, source::Issue};
 
-/// Everything that is wrong with a well-formed spec, in no particular order.
-pub(crate) fn check(_platform: &Platform) -> Vec<Issue> {
-    Vec::new()
+mod collisions;
+mod names;
+mod places;
+mod promotion;
+mod recovery;
+
+/// Everything that is wrong with a spec, in no particular order.
+///
+/// `whole` says that the form was right everywhere. Otherwise something harmless stands where something wrong was
+/// written, and rules about what is derived from many places together would find what nobody wrote: they wait.
+pub(crate) fn check(platform: &Platform, whole: bool) -> Vec<Issue> {
+    let spec = &platform.spec;
+    let mut issues = names::check(spec);
+    let sound = whole && issues.is_empty();
+    issues.extend(places::check(spec));
+    issues.extend(promotion::check(spec));
+    issues.extend(recovery::check(spec));
+    if sound {
+        issues.extend(promotion::coverage(spec));
+        issues.extend(collisions::check(platform));
+    }
+    issues
 }

@@ -12,7 +12,7 @@ mod scalar;
 mod secrets;
 mod yaml;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, is_dns_name};
 pub(crate) use yaml::{Position, Tree};
 
 use crate::{
