@@ -5,7 +5,7 @@ use crate::{
     report::{Finding, Severity},
     rules,
     schema::schema,
-    source::{self, Issue, Tree},
+    source::{self, Issue, Tree, code},
 };
 
 /// A file that may be acted upon.
@@ -50,8 +50,12 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Finding>> {
                 // serde's words may repeat a value of the file; which key it was is enough to report the mistake.
                 let place = error.to_string().split('`').nth(1).unwrap_or_default().to_owned();
                 issues.push(
-                    Issue::error("P0027", "", format!("the schema and the types disagree near `{place}`"))
-                        .hint("this is a mistake of the program; please report it with the file's shape"),
+                    Issue::error(
+                        code::DISAGREE,
+                        "",
+                        format!("the schema and the types disagree near `{place}`"),
+                    )
+                    .hint("this is a mistake of the program; please report it with the file's shape"),
                 );
                 None
             }

@@ -45,6 +45,7 @@ mod build;
 mod merge;
 pub mod naming;
 mod network;
+mod operations;
 
 pub use build::derive;
 pub(crate) use build::{cell_name, cells};

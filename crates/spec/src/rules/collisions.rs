@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     model::{self, Application, Model},
     platform::{Platform, Spec, tenancy::Pattern},
-    source::{Issue, is_dns_name},
+    source::{Issue, code, is_dns_name},
 };
 
 /// How many names a message lists before it counts.
@@ -45,7 +45,7 @@ fn applications(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
         let path = if spec.tenancy.is_some() { "spec.tenancy.naming.application" } else { "spec.apps" };
         let message = format!("{} applications would be called `{name}`: {}", group.len(), list(&group));
         issues.push(
-            Issue::error("P0014", path, message).hint(
+            Issue::error(code::COLLISION, path, message).hint(
                 "make the template tell them apart with {tenant}, {app}, {env} or {cell}, or rename one",
             ),
         );
@@ -79,7 +79,7 @@ fn namespaces(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
             owners.join(", ")
         );
         issues.push(
-            Issue::error("P0014", path, message).hint(
+            Issue::error(code::COLLISION, path, message).hint(
                 "make the template tell them apart with {tenant} and {env}, or write `isolation: shared`",
             ),
         );
@@ -96,7 +96,7 @@ fn hosts(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
         if !is_dns_name(&host.name) {
             let message = format!("`{}` is not a host name", host.name);
             let hint = "letters, digits and `-` between dots, each part at most 63 characters";
-            issues.push(Issue::error("P0015", path, message).hint(hint));
+            issues.push(Issue::error(code::HOST, path, message).hint(hint));
             continue;
         }
         let same_thing = behind.iter().all(|app| app.app == first.app && app.tenant == first.tenant);
@@ -112,13 +112,13 @@ fn hosts(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
             } else {
                 "tell them apart with {key}, {tenant}, {-env} or {cell} in the host"
             };
-            issues.push(Issue::error("P0015", path.clone(), message).hint(hint));
+            issues.push(Issue::error(code::HOST, path.clone(), message).hint(hint));
         }
         let local = host.name == "localhost" || host.name.ends_with(".localhost");
         if host.zone.is_none() && !model.dns_zones.is_empty() && !local {
             let zones: Vec<&str> = model.dns_zones.iter().map(|zone| zone.name.as_str()).collect();
             issues.push(
-                Issue::error("P0025", path, format!("the host `{}` is in none of the zones", host.name))
+                Issue::error(code::ZONE, path, format!("the host `{}` is in none of the zones", host.name))
                     .hint(format!("the zones are: {}", zones.join(", "))),
             );
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     model,
     platform::{Name, Spec, git::RepositoryRole, operate::Wave, tenancy::Tenant},
-    source::{Issue, did_you_mean},
+    source::{Issue, code, did_you_mean},
 };
 
 /// Who serves a zone without being a provider of clusters.
@@ -33,12 +33,19 @@ impl<'a> Known<'a> {
             list.iter().map(|item| name(item).as_str()).collect()
         }
         let tenants: &[Tenant] = spec.tenancy.as_ref().map_or(&[], |tenancy| &tenancy.tenants);
+        let environments = names(&spec.environments, |item| &item.name);
+        let mut cells: Vec<String> = model::cells(spec).into_iter().map(|cell| cell.name).collect();
+        // A cell is called after its environment: where that reference leads nowhere, a missing cell is only the echo.
+        let mut wanted = spec.clusters.iter().flat_map(|cluster| &cluster.environments);
+        if wanted.any(|name| !environments.contains(&name.as_str())) {
+            cells.push(String::new());
+        }
         Self {
-            environments: names(&spec.environments, |item| &item.name),
+            environments,
             regions: names(&spec.regions, |item| &item.name),
             geos: names(&spec.regions, |item| &item.geo),
             providers: names(&spec.providers, |item| &item.name),
-            cells: model::cells(spec).into_iter().map(|cell| cell.name).collect(),
+            cells,
             repositories: names(&spec.git.repositories, |item| &item.name),
             apps: names(&spec.apps, |item| &item.name),
             tenants: names(tenants, |item| &item.name),
@@ -74,7 +81,8 @@ impl Checker {
                 format!("`{section}` has: {}", names.join(", "))
             }
         };
-        self.issues.push(Issue::error("P0011", path, format!("there is no {what} `{name}`")).hint(hint));
+        self.issues
+            .push(Issue::error(code::DANGLING, path, format!("there is no {what} `{name}`")).hint(hint));
     }
 
     fn all_refer<S: AsRef<str>>(
@@ -99,7 +107,8 @@ impl Checker {
             if let Some(first) = seen.get(name) {
                 let message = format!("there are two {what} called `{name}`");
                 self.issues.push(
-                    Issue::error("P0012", path, message).hint(format!("the first is {first}; rename one")),
+                    Issue::error(code::TWICE_NAME, path, message)
+                        .hint(format!("the first is {first}; rename one")),
                 );
             } else {
                 seen.insert(name, path);
@@ -206,7 +215,7 @@ impl Checker {
                 let part = if cluster.cell.is_some() { "cell" } else { "environments" };
                 self.issues.push(
                     Issue::error(
-                        "P0021",
+                        code::TWICE_CELL,
                         format!("spec.clusters[{index}].{part}"),
                         format!("two clusters have the cell `{cell}`"),
                     )
@@ -223,8 +232,12 @@ impl Checker {
             && !spec.git.repositories.is_empty()
         {
             self.issues.push(
-                Issue::error("P0011", "spec.git.repositories", "no repository has the role `platform`")
-                    .hint("write `role: platform` at the repository that Argo CD's root Application is in"),
+                Issue::error(
+                    code::DANGLING,
+                    "spec.git.repositories",
+                    "no repository has the role `platform`",
+                )
+                .hint("write `role: platform` at the repository that Argo CD's root Application is in"),
             );
         }
         for (index, cluster) in spec.clusters.iter().enumerate() {

@@ -13,7 +13,7 @@ use crate::{
         value::Cidr,
     },
     secret::SecretRef,
-    source::{Issue, did_you_mean},
+    source::{Issue, code, did_you_mean},
 };
 
 /// Minor versions of Argo CD that are supported upstream as of November 2026.
@@ -75,9 +75,9 @@ fn git(spec: &Spec, issues: &mut Vec<Issue>) {
     };
     let message = "Argo CD cannot reach this URL from inside a cluster";
     let issue = if spec.clusters.iter().any(ours) {
-        Issue::error("P0020", path, message)
+        Issue::error(code::LOCAL_GIT, path, message)
     } else {
-        Issue::warning("P0020", path, message)
+        Issue::warning(code::LOCAL_GIT, path, message)
     };
     issues.push(issue.hint("write `inClusterUrl` with an address of the server that pods can reach"));
 }
@@ -94,7 +94,7 @@ fn of_provider(index: usize, provider: &Provider, issues: &mut Vec<Issue>) {
             }
         };
         let message = format!("the provider kind `{}` is not part of this program", provider.kind);
-        issues.push(Issue::warning("P0023", format!("{path}.kind"), message).hint(hint));
+        issues.push(Issue::warning(code::PLACE, format!("{path}.kind"), message).hint(hint));
     }
     if provider.kind.as_str() != "existing" {
         return;
@@ -105,7 +105,7 @@ fn of_provider(index: usize, provider: &Provider, issues: &mut Vec<Issue>) {
             |near| format!("did you mean `{near}`?"),
         );
         let path = format!("{path}.config.{key}");
-        issues.push(Issue::error("P0023", path, format!("`existing` has no setting `{key}`")).hint(hint));
+        issues.push(Issue::error(code::PLACE, path, format!("`existing` has no setting `{key}`")).hint(hint));
     }
     let reference = provider.config.get("kubeconfigRef");
     let handle = reference.and_then(serde_json::Value::as_str).map(str::parse::<SecretRef>);
@@ -118,11 +118,11 @@ fn of_provider(index: usize, provider: &Provider, issues: &mut Vec<Issue>) {
             None => (format!("{path}.config"), "`existing` needs `kubeconfigRef`"),
         };
         let hint = "write kubeconfigRef: file:~/.kube/config, or another handle (env:NAME, exec:PROGRAM)";
-        issues.push(Issue::error("P0023", path, message).hint(hint));
+        issues.push(Issue::error(code::PLACE, path, message).hint(hint));
     }
     if provider.config.get("context").is_some_and(|context| !context.is_string()) {
         let path = format!("{path}.config.context");
-        issues.push(Issue::error("P0023", path, "`context` must be a text").hint("put it in quotes"));
+        issues.push(Issue::error(code::PLACE, path, "`context` must be a text").hint("put it in quotes"));
     }
 }
 
@@ -131,7 +131,7 @@ fn of_cluster(spec: &Spec, index: usize, cluster: &Cluster, issues: &mut Vec<Iss
     if cluster.region.is_none() && kind_of(spec, cluster).is_some_and(ProviderKind::is_cloud) {
         let message = format!("the cluster `{}` is in a cloud and names no region", cluster.name);
         issues.push(
-            Issue::error("P0023", path.clone(), message)
+            Issue::error(code::PLACE, path.clone(), message)
                 .hint("write `region:` with a name from `spec.regions`"),
         );
     }
@@ -140,7 +140,7 @@ fn of_cluster(spec: &Spec, index: usize, cluster: &Cluster, issues: &mut Vec<Iss
         if balancer.kind == LoadBalancerKind::Static && !listed {
             issues.push(
                 Issue::error(
-                    "P0023",
+                    code::PLACE,
                     format!("{path}.loadBalancer"),
                     "a static load balancer needs its addresses",
                 )
@@ -155,7 +155,7 @@ fn of_cluster(spec: &Spec, index: usize, cluster: &Cluster, issues: &mut Vec<Iss
         if pool.min > desired || desired > pool.max {
             let path = format!("{path}.nodePools[{at}]");
             issues.push(
-                Issue::error("P0023", path, "the pool's numbers contradict one another")
+                Issue::error(code::PLACE, path, "the pool's numbers contradict one another")
                     .hint("min ≤ desired ≤ max"),
             );
         }
@@ -170,7 +170,7 @@ fn of_cluster(spec: &Spec, index: usize, cluster: &Cluster, issues: &mut Vec<Iss
             let message = format!("images are not built for `{wanted}`, which this cluster is");
             let path = format!("{path}.arch");
             issues.push(
-                Issue::error("P0023", path, message)
+                Issue::error(code::PLACE, path, message)
                     .hint(format!("add {wanted} to `spec.supplyChain.platforms`")),
             );
         }
@@ -200,8 +200,12 @@ fn networks(spec: &Spec, issues: &mut Vec<Issue>) {
             let default = default.filter(meets).map(|net| ("spec.clusterDefaults.network.vpcCidr", net));
             if let Some((other, theirs)) = other.or(default) {
                 issues.push(
-                    Issue::error("P0013", path.clone(), format!("the network {net} overlaps with {theirs}"))
-                        .hint(format!("the other is {other}; choose networks that share no address")),
+                    Issue::error(
+                        code::OVERLAP,
+                        path.clone(),
+                        format!("the network {net} overlaps with {theirs}"),
+                    )
+                    .hint(format!("the other is {other}; choose networks that share no address")),
                 );
             }
             seen.push((path, net, index));
@@ -214,7 +218,7 @@ fn argocd(spec: &Spec, issues: &mut Vec<Issue>) {
     if !version.is_empty() && !ARGOCD_MINORS.iter().any(|minor| version.starts_with(minor)) {
         let message = format!("Argo CD {version} is not in the support table");
         issues.push(
-            Issue::error("P0024", "spec.argocd.version", message)
+            Issue::error(code::ARGOCD, "spec.argocd.version", message)
                 .hint("supported: 3.4.x, 3.5.x, 3.6.x; 3.5.7 is the one that is proven here"),
         );
     }
@@ -224,7 +228,7 @@ fn argocd(spec: &Spec, issues: &mut Vec<Issue>) {
     if spec.argocd.topology == Topology::Centralized && count > 1 && managers != 1 {
         let message = format!("one Argo CD for all needs one management cluster, and there are {managers}");
         issues.push(
-            Issue::error("P0024", path, message).hint("write `role: management` at exactly one cluster"),
+            Issue::error(code::ARGOCD, path, message).hint("write `role: management` at exactly one cluster"),
         );
     }
     let fits = match spec.argocd.topology {
@@ -235,7 +239,7 @@ fn argocd(spec: &Spec, issues: &mut Vec<Issue>) {
     if !fits {
         let message = format!("this topology is not made for {count} clusters");
         let hint = "centralized: up to 20; per-group: up to 50; cockpit-fleet or managed beyond";
-        issues.push(Issue::warning("P0024", path, message).hint(hint));
+        issues.push(Issue::warning(code::ARGOCD, path, message).hint(hint));
     }
 }
 
@@ -247,7 +251,7 @@ fn addons(spec: &Spec, issues: &mut Vec<Issue>) {
         if retired && detail.support_ack_expires.is_none() {
             issues.push(
                 Issue::error(
-                    "P0028",
+                    code::LIMIT,
                     format!("spec.addons[{index}].controller"),
                     "ingress-nginx was retired in March 2026 and gets no security fixes any more",
                 )
@@ -279,7 +283,7 @@ fn residency(spec: &Spec, issues: &mut Vec<Issue>) {
             );
             let allowed: Vec<&str> = tenant.residency.iter().map(|geo| geo.as_str()).collect();
             issues.push(
-                Issue::error("P0022", format!("spec.tenancy.tenants[{index}].cells[{at}]"), message)
+                Issue::error(code::RESIDENCY, format!("spec.tenancy.tenants[{index}].cells[{at}]"), message)
                     .hint(format!("its residency is: {}", allowed.join(", "))),
             );
         }

@@ -8,7 +8,7 @@ use crate::{
         Duration, Spec,
         app::{Strategy, StrategyKind},
     },
-    source::Issue,
+    source::{Issue, code},
 };
 
 /// How long a change must be healthy before it reaches the end of the chain (S2-44).
@@ -23,7 +23,9 @@ pub(super) fn check(spec: &Spec) -> Vec<Issue> {
     for (index, app) in spec.apps.iter().enumerate() {
         if app.autoscaling.as_ref().is_some_and(|scaling| scaling.min > scaling.max) {
             let path = format!("spec.apps[{index}].autoscaling");
-            issues.push(Issue::error("P0029", path, "fewest replicas are more than most").hint("min ≤ max"));
+            issues.push(
+                Issue::error(code::DELIVERY, path, "fewest replicas are more than most").hint("min ≤ max"),
+            );
         }
     }
     issues
@@ -36,9 +38,9 @@ fn chain(spec: &Spec, issues: &mut Vec<Issue>) {
             let message = format!("two environments have the order {}", environment.order);
             let other = &spec.environments[*first].name;
             issues.push(
-                Issue::error("P0016", format!("spec.environments[{index}].order"), message).hint(format!(
-                    "the other is `{other}`; the order is the promotion chain, each place once"
-                )),
+                Issue::error(code::CHAIN, format!("spec.environments[{index}].order"), message).hint(
+                    format!("the other is `{other}`; the order is the promotion chain, each place once"),
+                ),
             );
         } else {
             by_order.insert(environment.order, index);
@@ -50,7 +52,7 @@ fn chain(spec: &Spec, issues: &mut Vec<Issue>) {
     if end.approvals == 0 && end.waiver.is_none() {
         let message = format!("nobody approves what arrives in `{}`, the end of the chain", end.name);
         issues.push(
-            Issue::error("P0016", format!("spec.environments[{last}]"), message)
+            Issue::error(code::CHAIN, format!("spec.environments[{last}]"), message)
                 .hint("write `approvals: 1` or more, or a `waiver:` with the reason"),
         );
     }
@@ -58,7 +60,7 @@ fn chain(spec: &Spec, issues: &mut Vec<Issue>) {
     if previous.soak.unwrap_or_default() < LAST_SOAK && previous.waiver.is_none() && end.waiver.is_none() {
         let message = format!("a change may leave `{}` for `{}` before 168h", previous.name, end.name);
         issues.push(
-            Issue::error("P0016", format!("spec.environments[{before}]"), message)
+            Issue::error(code::CHAIN, format!("spec.environments[{before}]"), message)
                 .hint("write `soak: 168h` or more, or a `waiver:` with the reason"),
         );
     }
@@ -74,7 +76,8 @@ pub(super) fn coverage(spec: &Spec) -> Vec<Issue> {
             let path = format!("spec.rollout.waves[{index}]");
             let message = format!("the wave `{}` does not say in one way whom it reaches", wave.name);
             issues.push(
-                Issue::error("P0017", path, message).hint("write one of `environments`, `cells`, `tenants`"),
+                Issue::error(code::WAVES, path, message)
+                    .hint("write one of `environments`, `cells`, `tenants`"),
             );
         }
     }
@@ -113,7 +116,7 @@ fn once(
             if let Some(first) = seen.insert(name.clone(), wave.name.to_string()) {
                 let message = format!("the {what} `{name}` is in two waves: `{first}` and `{}`", wave.name);
                 issues.push(
-                    Issue::error("P0017", format!("spec.rollout.waves[{index}]"), message)
+                    Issue::error(code::WAVES, format!("spec.rollout.waves[{index}]"), message)
                         .hint(format!("each {what} receives a change exactly once")),
                 );
             }
@@ -123,7 +126,8 @@ fn once(
     for name in all.into_iter().filter(|name| !rest && !seen.contains_key(name)) {
         let message = format!("no wave reaches the {what} `{name}`");
         issues.push(
-            Issue::error("P0017", "spec.rollout.waves", message).hint(format!("add the {what} to one wave")),
+            Issue::error(code::WAVES, "spec.rollout.waves", message)
+                .hint(format!("add the {what} to one wave")),
         );
     }
 }
@@ -136,13 +140,14 @@ fn delivery(index: usize, strategy: &Strategy, issues: &mut Vec<Issue>) {
         let keys = [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some()];
         if keys.iter().filter(|used| **used).count() != 1 {
             let hint = "write one of `setWeight`, `pause`, `analysis`";
-            issues.push(Issue::error("P0029", path.clone(), "a step does one thing").hint(hint));
+            issues.push(Issue::error(code::DELIVERY, path.clone(), "a step does one thing").hint(hint));
         }
         if let Some(next) = step.set_weight {
             if next <= weight {
                 let message = format!("the weight goes from {weight} to {next}");
                 issues.push(
-                    Issue::error("P0029", format!("{path}.setWeight"), message).hint("weights must rise"),
+                    Issue::error(code::DELIVERY, format!("{path}.setWeight"), message)
+                        .hint("weights must rise"),
                 );
             }
             weight = next;
@@ -152,7 +157,7 @@ fn delivery(index: usize, strategy: &Strategy, issues: &mut Vec<Issue>) {
     if strategy.kind == StrategyKind::Canary && !measured && strategy.waiver.is_none() {
         let message = format!("the canary `{}` is never measured", strategy.name);
         issues.push(
-            Issue::error("P0029", path, message)
+            Issue::error(code::DELIVERY, path, message)
                 .hint("add a step `{analysis: NAME}`, or a `waiver:` with the reason"),
         );
     }

@@ -8,7 +8,7 @@ use crate::{
         operate::Framework,
         tenancy::Pattern,
     },
-    source::Issue,
+    source::{Issue, code},
 };
 
 /// The longest that a secret may live.
@@ -87,7 +87,7 @@ fn feasible(spec: &Spec, backup: &Backup, index: usize, objective: &Objective) -
         }
         None => format!("`{class}` may lose {allowed} at most, and nothing saves it"),
     };
-    Some(Issue::error("P0018", path, message).hint(
+    Some(Issue::error(code::INFEASIBLE, path, message).hint(
         "save more often (`schedules` with `volumes`, `database.walArchiveMax`), allow more, or write a `waiver:` with the reason",
     ))
 }
@@ -100,14 +100,18 @@ fn secrets(spec: &Spec, issues: &mut Vec<Issue>) {
     let Some(rotation) = spec.secrets.as_ref().and_then(|secrets| secrets.rotation.as_ref()) else { return };
     if rotation.max_age > MAX_SECRET_AGE {
         issues.push(
-            Issue::error("P0028", "spec.secrets.rotation.maxAge", "secrets live longer than 90 days")
+            Issue::error(code::LIMIT, "spec.secrets.rotation.maxAge", "secrets live longer than 90 days")
                 .hint("write 90d or less"),
         );
     }
     if rotation.warn_at.is_some_and(|warn| warn >= rotation.max_age) {
         issues.push(
-            Issue::error("P0028", "spec.secrets.rotation.warnAt", "the warning comes when it is too late")
-                .hint("write less than `maxAge`"),
+            Issue::error(
+                code::LIMIT,
+                "spec.secrets.rotation.warnAt",
+                "the warning comes when it is too late",
+            )
+            .hint("write less than `maxAge`"),
         );
     }
 }
@@ -123,7 +127,7 @@ fn logs(spec: &Spec, issues: &mut Vec<Issue>) {
     if compliance.audit.as_ref().is_some_and(|audit| audit.retention_days < needed) {
         issues.push(
             Issue::error(
-                "P0028",
+                code::LIMIT,
                 "spec.compliance.audit.retentionDays",
                 "the audit log is not kept long enough",
             )
@@ -138,25 +142,25 @@ fn zones(spec: &Spec, issues: &mut Vec<Issue>) {
         let dynamic = zone.provider.as_str() == "rfc2136";
         if dynamic && zone.server.is_none() {
             issues.push(
-                Issue::error("P0025", path.clone(), format!("the zone `{}` needs a server", zone.name))
+                Issue::error(code::ZONE, path.clone(), format!("the zone `{}` needs a server", zone.name))
                     .hint("write `server: HOST:53`, the primary server of the zone"),
             );
         }
         if dynamic && zone.tsig.is_none() {
             issues.push(
-                Issue::warning("P0025", path.clone(), format!("updates of the zone `{}` are not signed", zone.name))
+                Issue::warning(code::ZONE, path.clone(), format!("updates of the zone `{}` are not signed", zone.name))
                     .hint("write `tsig: {name: KEY, secretRef: env:NAME}`; a server that takes unsigned updates takes them from anybody"),
             );
         }
         for (key, used) in [("server", zone.server.is_some()), ("tsig", zone.tsig.is_some())] {
             if used && !dynamic && !zone.provider.is_empty() {
                 let message = format!("`{key}` is only for zones with `provider: rfc2136`");
-                issues.push(Issue::error("P0025", format!("{path}.{key}"), message).hint("leave it out"));
+                issues.push(Issue::error(code::ZONE, format!("{path}.{key}"), message).hint("leave it out"));
             }
         }
         if zone.auth_ref.is_some() && zone.provider.as_str() != "cloudflare" && !zone.provider.is_empty() {
             let message = "`authRef` is only for zones with `provider: cloudflare`";
-            issues.push(Issue::error("P0025", format!("{path}.authRef"), message).hint("leave it out"));
+            issues.push(Issue::error(code::ZONE, format!("{path}.authRef"), message).hint("leave it out"));
         }
     }
 }

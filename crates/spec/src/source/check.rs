@@ -9,14 +9,11 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{
-    Issue, did_you_mean,
+    Issue, code, did_you_mean,
+    form::{NAME_HINT, form, shown},
     scalar::{Meaning, meaning},
     secrets,
     yaml::{Entry, Kind, Node, Tree},
-};
-use crate::{
-    cron,
-    platform::{Duration, value},
 };
 
 /// What the walk found.
@@ -28,10 +25,6 @@ pub(crate) struct Checked {
     /// Paths where something harmless stands instead of what was written; rules say nothing about these.
     pub damaged: BTreeSet<String>,
 }
-
-/// Placeholders that naming templates know.
-pub(crate) const PLACEHOLDERS: [&str; 8] =
-    ["tenant", "tenant.id", "app", "key", "env", "-env", "cell", "domain"];
 
 /// Names of technologies that people ask for, and why they are not here.
 const REFUSED: [(&str, &str); 2] = [
@@ -101,12 +94,13 @@ impl<'s> Checker<'s> {
         let properties = schema.get("properties").and_then(Value::as_object);
         let required: Vec<&str> = strings(schema.get("required"));
         let mut out = Map::new();
+        let mut meant = Vec::new();
         for entry in entries {
             let inner = join(path, &entry.key);
             let known = properties.and_then(|known| known.get(&entry.key));
             let Some(schema) = known.or_else(|| self.schema_of_key(entry, schema, &inner)) else {
                 if properties.is_some() {
-                    self.unknown_key(entry, properties.into_iter().flat_map(Map::keys), &inner);
+                    meant.extend(self.unknown_key(entry, properties.into_iter().flat_map(Map::keys), &inner));
                 }
                 continue;
             };
@@ -122,18 +116,22 @@ impl<'s> Checker<'s> {
         }
         for key in required {
             if !entries.iter().any(|entry| entry.key == key) {
+                self.damaged.insert(join(path, key));
+                if let Some(schema) = properties.and_then(|known| known.get(key)) {
+                    out.insert(key.to_owned(), self.harmless(schema));
+                }
+                if meant.iter().any(|near| near == key) {
+                    continue;
+                }
                 let mut issue =
-                    Issue::error("P0004", path, format!("the key `{key}` is missing here")).at(node.at);
+                    Issue::error(code::MISSING_KEY, path, format!("the key `{key}` is missing here"))
+                        .at(node.at);
                 let described = properties.and_then(|known| known.get(key));
                 let described = described.and_then(|of| of.get("description")).and_then(Value::as_str);
                 if let Some(words) = described {
                     issue = issue.hint(format!("`{key}`: {}", words.lines().next().unwrap_or_default()));
                 }
                 self.issues.push(issue);
-                self.damaged.insert(join(path, key));
-                if let Some(schema) = properties.and_then(|known| known.get(key)) {
-                    out.insert(key.to_owned(), self.harmless(schema));
-                }
             }
         }
         Value::Object(out)
@@ -164,7 +162,13 @@ impl<'s> Checker<'s> {
         Some(inner)
     }
 
-    fn unknown_key<K: AsRef<str>>(&mut self, entry: &Entry, known: impl IntoIterator<Item = K>, path: &str) {
+    /// Reports a key that is not known, and gives back the one that was probably meant.
+    fn unknown_key<K: AsRef<str>>(
+        &mut self,
+        entry: &Entry,
+        known: impl IntoIterator<Item = K>,
+        path: &str,
+    ) -> Option<String> {
         self.damaged.insert(path.to_owned());
         let known: Vec<K> = known.into_iter().collect();
         let asked_for = match &entry.value.kind {
@@ -172,12 +176,12 @@ impl<'s> Checker<'s> {
             _ => entry.key.as_str(),
         };
         if let Some((name, why)) = REFUSED.iter().find(|(name, _)| *name == asked_for) {
-            self.issues.push(
-                Issue::error("P0010", path, format!("`{name}` is not supported")).hint(*why).at(entry.at),
-            );
-            return;
+            let message = format!("`{name}` is not supported");
+            self.issues.push(Issue::error(code::REFUSED, path, message).hint(*why).at(entry.at));
+            return None;
         }
-        let hint = match did_you_mean(&entry.key, known.iter().map(AsRef::as_ref)) {
+        let near = did_you_mean(&entry.key, known.iter().map(AsRef::as_ref)).map(str::to_owned);
+        let hint = match &near {
             Some(near) => format!("did you mean `{near}`?"),
             None if entry.key == "<<" => "merge keys are not read; write the keys out".to_owned(),
             None => {
@@ -186,19 +190,21 @@ impl<'s> Checker<'s> {
                 format!("known here: {}", names.join(", "))
             }
         };
-        self.issues.push(
-            Issue::error("P0003", path, format!("the key `{}` is not known here", entry.key))
-                .hint(hint)
-                .at(entry.at),
-        );
+        let message = format!("the key `{}` is not known here", shown(&entry.key));
+        self.issues.push(Issue::error(code::UNKNOWN_KEY, path, message).hint(hint).at(entry.at));
+        near
     }
 
     fn list(&mut self, node: &Node, items: &[Node], schema: &'s Value, path: &str) -> Value {
         if schema.get("minItems").and_then(Value::as_u64).is_some_and(|min| (items.len() as u64) < min) {
             let min = &schema["minItems"];
             self.issues.push(
-                Issue::error("P0006", path, format!("the list is too short: at least {min} needed"))
-                    .at(node.at),
+                Issue::error(
+                    code::NOT_ALLOWED,
+                    path,
+                    format!("the list is too short: at least {min} needed"),
+                )
+                .at(node.at),
             );
         }
         let Some(inner) = schema.get("items") else { return Value::Array(Vec::new()) };
@@ -294,7 +300,7 @@ impl<'s> Checker<'s> {
         }
         let bounds = if max.is_finite() { format!("from {min} to {max}") } else { format!("at least {min}") };
         self.issues.push(
-            Issue::error("P0006", path, "the number is out of range")
+            Issue::error(code::NOT_ALLOWED, path, "the number is out of range")
                 .hint(format!("write {bounds}"))
                 .at(node.at),
         );
@@ -310,7 +316,7 @@ impl<'s> Checker<'s> {
                 return good();
             }
             self.issues.push(
-                Issue::error("P0008", path, "not a handle of a secret (the value is not shown)")
+                Issue::error(code::SECRET, path, "not a handle of a secret (the value is not shown)")
                     .hint("write env:NAME, file:PATH, exec:PROGRAM or vault:PATH#FIELD; if a secret stood here, replace it")
                     .at(node.at),
             );
@@ -325,8 +331,8 @@ impl<'s> Checker<'s> {
                 return good();
             }
             let (code, message) = match path {
-                "apiVersion" => ("P0009", format!("apiVersion `{}` is not supported", shown(text))),
-                _ => ("P0006", format!("must be `{expected}`")),
+                "apiVersion" => (code::API_VERSION, format!("apiVersion `{}` is not supported", shown(text))),
+                _ => (code::NOT_ALLOWED, format!("must be `{expected}`")),
             };
             self.issues
                 .push(Issue::error(code, path, message).hint(format!("supported: {expected}")).at(node.at));
@@ -336,7 +342,7 @@ impl<'s> Checker<'s> {
             schema.get("x-refused").and_then(|refused| refused.get(text)).and_then(Value::as_str)
         {
             self.issues.push(
-                Issue::error("P0010", path, format!("`{text}` is not supported")).hint(why).at(node.at),
+                Issue::error(code::REFUSED, path, format!("`{text}` is not supported")).hint(why).at(node.at),
             );
             return None;
         }
@@ -346,76 +352,20 @@ impl<'s> Checker<'s> {
                 Some(near) => format!("did you mean `{near}`? Allowed: {}", words.join(", ")),
                 None => format!("allowed: {}", words.join(", ")),
             };
-            self.issues
-                .push(Issue::error("P0006", path, "this value is not allowed here").hint(hint).at(node.at));
+            self.issues.push(
+                Issue::error(code::NOT_ALLOWED, path, "this value is not allowed here")
+                    .hint(hint)
+                    .at(node.at),
+            );
             return None;
         }
-        if let Err((code, message, hint)) = self.form(text, format, schema) {
+        let pattern = schema.get("pattern").and_then(Value::as_str);
+        let fits = pattern.is_none_or(|pattern| self.matches(pattern, text));
+        if let Err((code, message, hint)) = form(text, format, pattern, fits) {
             self.issues.push(Issue::error(code, path, message).hint(hint).at(node.at));
             return None;
         }
         good()
-    }
-
-    fn form(
-        &mut self,
-        text: &str,
-        format: &str,
-        schema: &'s Value,
-    ) -> Result<(), (&'static str, String, String)> {
-        let pattern = schema.get("pattern").and_then(Value::as_str);
-        let fits = pattern.is_none_or(|pattern| self.matches(pattern, text));
-        let wrong = |message: &str, hint: &str| Err(("P0006", message.to_owned(), hint.to_owned()));
-        match format {
-            "rfc1123-label" if !fits => {
-                let hint = "lower-case letters, digits and `-`, beginning and ending with a letter or digit, at most 63";
-                Err(("P0007", format!("`{}` is not a name", shown(text)), hint.to_owned()))
-            }
-            "duration-hms" if text.parse::<Duration>().is_err() => {
-                wrong("not a duration", "write numbers with d, h, m or s, such as 168h or 1h30m")
-            }
-            "retention" if !fits => {
-                wrong("not a duration", "write numbers with y, mo, w, d or h, such as 36mo")
-            }
-            "quantity" if !fits => wrong("not a quantity", "write it as Kubernetes does: 500m, 8Gi, 20"),
-            "cidr" if text.parse::<ipnet::IpNet>().is_err() => {
-                wrong("not a network", "write an address and a prefix, such as 10.0.0.0/16")
-            }
-            "cron" if cron::Schedule::parse(text).is_none() => wrong(
-                "not a cron expression",
-                "write five fields: minute, hour, day, month, weekday: `0 2 * * *`",
-            ),
-            "ip" if text.parse::<std::net::IpAddr>().is_err() => {
-                wrong("not an IP address", "write an address such as 192.0.2.10")
-            }
-            "git-url" if !is_git_url(text) => wrong(
-                "not a URL of a Git server",
-                "write https://, http://, ssh:// or file:///PATH, without a user's password",
-            ),
-            "relative-path"
-                if text.starts_with('/') || text.split('/').any(|part| part == ".." || part.is_empty()) =>
-            {
-                wrong(
-                    "not a path within the repository",
-                    "write a relative path without `..`, such as apps/hello",
-                )
-            }
-            "dns-name" if !is_dns_name(text) => {
-                wrong("not a DNS name", "write it without a final dot, such as example.com")
-            }
-            "host-port" if !is_host_port(text) => {
-                wrong("not HOST:PORT", "write a host and a port, such as 192.0.2.53:53")
-            }
-            "template" => unknown_placeholder(text).map_or(Ok(()), |name| {
-                let hint = did_you_mean(&name, PLACEHOLDERS).map_or_else(
-                    || format!("known: {{{}}}", PLACEHOLDERS.join("}, {")),
-                    |near| format!("did you mean `{{{near}}}`?"),
-                );
-                Err(("P0019", format!("the placeholder `{{{}}}` is not known", shown(&name)), hint))
-            }),
-            _ if !fits => wrong("the text does not have the form that is needed here", &hint_for(pattern)),
-            _ => Ok(()),
-        }
     }
 
     /// A part of the file that is free: values, parameters, provider configuration.
@@ -448,7 +398,7 @@ impl<'s> Checker<'s> {
                     Meaning::Text => Value::String(text.clone()),
                     Meaning::Ambiguous(hint) => {
                         let message = "programs disagree on what this unquoted value means";
-                        self.issues.push(Issue::error("P0026", path, message).hint(hint).at(node.at));
+                        self.issues.push(Issue::error(code::AMBIGUOUS, path, message).hint(hint).at(node.at));
                         Value::Null
                     }
                 }
@@ -458,7 +408,7 @@ impl<'s> Checker<'s> {
 
     fn secret(&mut self, node: &Node, path: &str) {
         self.issues.push(
-            Issue::error("P0008", path, "a secret stands here in the clear (it is not shown)")
+            Issue::error(code::SECRET, path, "a secret stands here in the clear (it is not shown)")
                 .hint("replace the secret where it was issued, and write a handle here: env:NAME, file:PATH or vault:PATH#FIELD")
                 .at(node.at),
         );
@@ -476,26 +426,30 @@ impl<'s> Checker<'s> {
             },
             Kind::Scalar { .. } => "a text",
         };
-        let mut issue =
-            Issue::error("P0005", path, format!("{expected} is needed here, and {found} was found"));
-        if let Kind::Scalar { text, plain: true } = &node.kind {
-            match meaning(text) {
-                Meaning::Ambiguous(hint) => issue = issue.hint(hint),
-                Meaning::Value(_) if expected == "a text" => issue = issue.hint("put it in quotes"),
-                Meaning::Nothing => issue = issue.hint("write a value, or leave the key out"),
-                _ => {}
-            }
-        } else if matches!(node.kind, Kind::Scalar { .. }) && expected != "a text" {
-            issue = issue.hint("leave the quotes out");
-        }
+        let quoted = matches!(node.kind, Kind::Scalar { plain: false, .. });
+        let hint = match (expected, found) {
+            (_, "nothing") => "write a value, or leave the key out",
+            ("a text", "a truth value") => "put it in quotes",
+            ("a whole number" | "a number" | "true or false", "a text") if quoted => "leave the quotes out",
+            ("a whole number", _) => "write a number such as 3",
+            ("a number", _) => "write a number such as 0.5",
+            ("true or false", _) => "write `true` or `false`",
+            ("a list", "a text" | "a number" | "a truth value") => "put it in brackets: `[VALUE]`",
+            ("a list", _) => "write `[A, B]`, or one `- ` for each on a line of its own",
+            ("a map", _) => "write keys with values: `{KEY: VALUE}`, or one on each line",
+            (_, "a list") => "write one value, without brackets",
+            _ => "see docs/reference/spec.md for what may stand here",
+        };
+        let message = format!("{expected} is needed here, and {found} was found");
+        let issue = Issue::error(code::WRONG_TYPE, path, message).hint(hint);
         self.issues.push(issue.at(node.at));
         None
     }
 
     fn bad_name(&mut self, name: &str, entry: &Entry, path: &str) {
         self.issues.push(
-            Issue::error("P0007", path, format!("`{}` is not a name", shown(name)))
-                .hint("lower-case letters, digits and `-`, beginning and ending with a letter or digit, at most 63")
+            Issue::error(code::BAD_NAME, path, format!("`{}` is not a name", shown(name)))
+                .hint(NAME_HINT)
                 .at(entry.at),
         );
     }
@@ -562,83 +516,5 @@ fn words_for(schema: &Value) -> &'static str {
         Some("integer") => "a whole number",
         Some("number") => "a number",
         _ => "a text",
-    }
-}
-
-/// A text as it may be repeated in a message: not endless.
-fn shown(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
-}
-
-fn hint_for(pattern: Option<&str>) -> String {
-    match pattern.unwrap_or_default() {
-        value::SEMVER => {
-            "write MAJOR.MINOR.PATCH, such as 1.0.0; ranges, `stable` and `latest` are refused".into()
-        }
-        value::KUBERNETES_VERSION => "write MAJOR.MINOR of Kubernetes, such as \"1.36\"".into(),
-        value::LABEL_VALUE => {
-            "letters, digits, `-`, `_` and `.`, at most 63, as in a Kubernetes label".into()
-        }
-        value::DATE => "write YEAR-MONTH-DAY, such as 2027-03-31".into(),
-        pattern => format!("it must match `{pattern}`"),
-    }
-}
-
-fn unknown_placeholder(template: &str) -> Option<String> {
-    let mut rest = template;
-    while let Some((_, after)) = rest.split_once('{') {
-        let Some((name, after)) = after.split_once('}') else { return Some(after.to_owned()) };
-        if !PLACEHOLDERS.contains(&name) {
-            return Some(name.to_owned());
-        }
-        rest = after;
-    }
-    None
-}
-
-fn is_git_url(text: &str) -> bool {
-    let rest =
-        ["https://", "http://", "ssh://", "file:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
-    rest.is_some_and(|rest| {
-        let authority = rest.split('/').next().unwrap_or_default();
-        let password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
-        !rest.is_empty() && !password && !rest.contains(char::is_whitespace) && !rest.contains(['?', '#'])
-    })
-}
-
-pub(crate) fn is_dns_name(text: &str) -> bool {
-    let label = |label: &str| {
-        let bytes = label.as_bytes();
-        (1..=63).contains(&bytes.len())
-            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
-            && bytes.first() != Some(&b'-')
-            && bytes.last() != Some(&b'-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
-}
-
-fn is_host_port(text: &str) -> bool {
-    text.parse::<std::net::SocketAddr>().is_ok()
-        || text.rsplit_once(':').is_some_and(|(host, port)| is_dns_name(host) && port.parse::<u16>().is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_has_no_place_in_a_git_url() {
-        assert!(is_git_url("https://git.example.com/team"));
-        assert!(is_git_url("ssh://git@git.example.com:2222/team"));
-        assert!(is_git_url("file:///srv/git"));
-        for bad in [
-            "git.example.com",
-            "https://",
-            "https://me:pw@git.example.com",
-            "https://x/?token=a",
-            "file://srv",
-        ] {
-            assert!(!is_git_url(bad), "{bad}");
-        }
     }
 }

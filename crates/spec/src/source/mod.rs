@@ -8,11 +8,14 @@
 //! Reading YAML straight into the types would stop at the first mistake, and would guess at scalars.
 
 mod check;
+pub(crate) mod code;
+mod form;
 mod scalar;
 mod secrets;
 mod yaml;
 
-pub(crate) use check::{check, is_dns_name};
+pub(crate) use check::check;
+pub(crate) use form::is_dns_name;
 pub(crate) use yaml::{Position, Tree};
 
 use crate::{
@@ -33,9 +36,9 @@ pub(crate) struct Issue {
 }
 
 impl Issue {
-    pub(crate) fn error(code: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: Code, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            code: Code::new(code),
+            code,
             severity: Severity::Error,
             path: path.into(),
             message: message.into(),
@@ -44,7 +47,7 @@ impl Issue {
         }
     }
 
-    pub(crate) fn warning(code: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(code: Code, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, path, message) }
     }
 

@@ -2,7 +2,7 @@
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::Issue;
+use super::{Issue, code};
 
 /// How many nodes a file may have, and how deep they may be nested. A spec of 200 tenants on 50 clusters stays far
 /// below; beyond it somebody is making a stack or a disk full.
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
                 let marker = error.marker();
                 let at = Position { line: marker.line() as u64, column: marker.col() as u64 + 1 };
                 self.issues.push(
-                    Issue::error("P0001", "", format!("not valid YAML: {}", error.info()))
+                    Issue::error(code::SYNTAX, "", format!("not valid YAML: {}", error.info()))
                         .hint("look at the indentation, quotes and brackets just before this place")
                         .at(at),
                 );
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if root.is_some() => {
                     self.issues.push(
-                        Issue::error("P0001", "", "the file has a second document")
+                        Issue::error(code::SYNTAX, "", "the file has a second document")
                             .hint("keep one platform in one file; remove everything from this `---` on")
                             .at(at),
                     );
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         }
         if root.is_none() {
             self.issues.push(
-                Issue::error("P0001", "", "the file is empty")
+                Issue::error(code::SYNTAX, "", "the file is empty")
                     .hint("`platform init` writes one to begin with")
                     .at(Position { line: 1, column: 1 }),
             );
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         self.nodes += 1;
         if self.nodes > MAX_NODES || self.path.len() > MAX_DEPTH {
             self.issues.push(
-                Issue::error("P0001", self.path.concat(), "the file is nested too deep or too large")
+                Issue::error(code::SYNTAX, self.path.concat(), "the file is nested too deep or too large")
                     .hint(format!("at most {MAX_DEPTH} levels and {MAX_NODES} values"))
                     .at(at),
             );
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
     fn foreign(&mut self, at: Position, what: &str) {
         self.issues.push(
             Issue::error(
-                "P0001",
+                code::SYNTAX,
                 self.path.concat().trim_start_matches('.'),
                 format!("{what} is not allowed here"),
             )
@@ -216,10 +216,11 @@ impl<'a> Reader<'a> {
                     self.node(other, at)?;
                     self.issues.push(
                         Issue::error(
-                            "P0005",
+                            code::WRONG_TYPE,
                             self.path.concat().trim_start_matches('.'),
                             "a key must be a text",
                         )
+                        .hint("write `KEY: VALUE` with a plain word as the key")
                         .at(at),
                     );
                     None
@@ -235,7 +236,7 @@ impl<'a> Reader<'a> {
             if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 self.issues.push(
                     Issue::error(
-                        "P0002",
+                        code::TWICE_KEY,
                         path.trim_start_matches('.'),
                         format!("the key `{key}` is there twice"),
                     )

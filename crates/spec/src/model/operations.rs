@@ -1,0 +1,219 @@
+//! Add-ons, backups and waves.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    Addon, AddonOnCluster, Application, Backup, BackupStore, Cell, Cluster, Drill, Environment, Objective,
+    Schedule, Wave,
+    build::{environments, push_new, words},
+    merge,
+};
+use crate::platform::{self, Spec, Values, cluster, operate::WaveSync, tenancy::Pattern};
+
+/// Sync waves of the add-ons that the blueprints know: storage and load balancing before operators, these before
+/// ingress and DNS, then what watches and saves.
+fn default_wave(name: &str) -> i32 {
+    match name {
+        "storage" | "metallb" | "longhorn" => 5,
+        "ingress" | "external-dns" => 20,
+        "observability" | "prometheus" | "grafana" | "loki" | "tempo" | "velero" | "backup-dr"
+        | "metrics-server" => 30,
+        _ => 10,
+    }
+}
+
+pub(super) fn addons(spec: &Spec, clusters: &[Cluster]) -> Vec<Addon> {
+    use crate::platform::argocd::Addon as Said;
+
+    let mut out: Vec<Addon> = spec
+        .addons
+        .iter()
+        .map(|addon| {
+            let name = addon.name().to_owned();
+            let Said::Detailed(detail) = addon else {
+                let everywhere = clusters.iter().map(|cluster| AddonOnCluster {
+                    cluster: cluster.name.clone(),
+                    overlay: cluster.overlay,
+                    values: Values::new(),
+                });
+                return Addon {
+                    wave: default_wave(&name),
+                    name,
+                    version: None,
+                    controller: None,
+                    parts: BTreeMap::new(),
+                    clusters: everywhere.collect(),
+                };
+            };
+            let on = |cluster: &Cluster| {
+                let mut values = detail.values.clone();
+                let own = detail.overlays.get(&cluster.overlay);
+                let off = own.and_then(|own| own.get("enabled")) == Some(&Value::Bool(false));
+                let elsewhere = !detail.only.is_empty() && !detail.only.contains(&cluster.overlay);
+                merge(&mut values, own.unwrap_or(&Values::new()));
+                (!off && !elsewhere).then(|| AddonOnCluster {
+                    cluster: cluster.name.clone(),
+                    overlay: cluster.overlay,
+                    values,
+                })
+            };
+            let parts =
+                [("bundles", &detail.bundles), ("stack", &detail.stack), ("dashboards", &detail.dashboards)];
+            Addon {
+                wave: detail.wave.unwrap_or_else(|| default_wave(&name)),
+                name,
+                version: detail.version.clone(),
+                controller: detail.controller.as_ref().map(ToString::to_string),
+                parts: parts
+                    .into_iter()
+                    .filter(|(_, names)| !names.is_empty())
+                    .map(|(part, names)| (part.to_owned(), words(names)))
+                    .collect(),
+                clusters: clusters.iter().filter_map(on).collect(),
+            }
+        })
+        .collect();
+    out.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
+    out
+}
+
+pub(super) fn backup(spec: &Spec) -> Option<Backup> {
+    let backup = spec.backup.as_ref()?;
+    let store = &backup.store;
+    let on = |schedule: &platform::backup::Schedule, cluster: &cluster::Cluster| {
+        let tier = schedule.tiers.is_empty()
+            || schedule.tiers.iter().any(|tier| cluster.environments.contains(tier));
+        let isolation = match schedule.isolation {
+            Some(Pattern::ClusterPerTenant) => cluster.dedicated_to.is_some(),
+            Some(_) => cluster.dedicated_to.is_none(),
+            None => true,
+        };
+        tier && isolation
+    };
+    Some(Backup {
+        engine: backup.engine,
+        namespace: "velero".to_owned(),
+        store: BackupStore {
+            kind: store.kind,
+            bucket: store.bucket.clone(),
+            prefix: store.prefix.clone().unwrap_or_default(),
+            region: store.region.as_ref().map_or_else(|| "us-east-1".to_owned(), ToString::to_string),
+            endpoint: store.endpoint.clone(),
+            force_path_style: store.force_path_style,
+            credentials_ref: store.credentials_ref.clone(),
+            object_lock: store.object_lock,
+        },
+        schedules: backup
+            .schedules
+            .iter()
+            .map(|schedule| Schedule {
+                name: schedule.name.to_string(),
+                cron: schedule.cron.to_string(),
+                ttl: schedule.ttl,
+                namespaces: words(&schedule.namespaces),
+                volumes: schedule.volumes,
+                include_cluster_resources: schedule.include_cluster_resources,
+                clusters: spec
+                    .clusters
+                    .iter()
+                    .filter(|cluster| on(schedule, cluster))
+                    .map(|cluster| cluster.name.to_string())
+                    .collect(),
+            })
+            .collect(),
+        objectives: backup
+            .objectives
+            .iter()
+            .map(|objective| Objective {
+                class: objective.class.clone(),
+                rto: objective.rto,
+                rpo: objective.rpo,
+                waiver: objective.waiver.clone(),
+            })
+            .collect(),
+        drills: backup
+            .drills
+            .iter()
+            .map(|drill| Drill {
+                name: drill.name.to_string(),
+                cron: drill.cron.to_string(),
+                nth: drill.nth,
+                target: drill.target,
+                provider: drill.provider.as_ref().map(ToString::to_string),
+            })
+            .collect(),
+    })
+}
+
+/// The waves as written; without a rollout section one for each environment, in the chain's order.
+pub(super) fn waves(spec: &Spec, cells: &[Cell], applications: &[Application]) -> Vec<Wave> {
+    let Some(rollout) = &spec.rollout else {
+        let of = |environment: Environment| {
+            let own = |cell: &&Cell| cell.environment == environment.name;
+            let cells: Vec<String> = cells.iter().filter(own).map(|cell| cell.name.clone()).collect();
+            Wave {
+                applications: names_in(applications, |application| cells.contains(&application.cell)),
+                name: environment.name,
+                cells,
+                tenants: Vec::new(),
+                soak: environment.soak,
+                gates: Vec::new(),
+                sync: WaveSync::Auto,
+                max_parallel: None,
+            }
+        };
+        return environments(spec).into_iter().map(of).collect();
+    };
+    let named: Vec<&str> = rollout
+        .waves
+        .iter()
+        .flat_map(|wave| &wave.tenants)
+        .map(|name| name.as_str())
+        .filter(|name| *name != "*")
+        .collect();
+    let tenants = spec.tenancy.iter().flat_map(|tenancy| &tenancy.tenants);
+    let all: Vec<String> = tenants.map(|tenant| tenant.name.to_string()).collect();
+    rollout
+        .waves
+        .iter()
+        .map(|wave| {
+            let tenants: Vec<String> = if wave.tenants.iter().any(|name| &**name == "*") {
+                all.iter().filter(|name| !named.contains(&name.as_str())).cloned().collect()
+            } else {
+                wave.tenants.iter().map(ToString::to_string).collect()
+            };
+            let selected = |cell: &&Cell| {
+                wave.cells.iter().any(|name| **name == *cell.name)
+                    || wave.environments.iter().any(|name| **name == *cell.environment)
+            };
+            let mut own: Vec<String> = cells.iter().filter(selected).map(|cell| cell.name.clone()).collect();
+            let members = names_in(applications, |application| {
+                own.contains(&application.cell)
+                    || application.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant))
+            });
+            for application in applications.iter().filter(|application| members.contains(&application.name)) {
+                push_new(&mut own, application.cell.clone());
+            }
+            Wave {
+                name: wave.name.to_string(),
+                cells: own,
+                tenants,
+                applications: members,
+                soak: wave.soak.unwrap_or_default(),
+                gates: wave.gates.clone(),
+                sync: wave.sync,
+                max_parallel: wave.max_parallel,
+            }
+        })
+        .collect()
+}
+
+fn names_in(applications: &[Application], of: impl Fn(&Application) -> bool) -> Vec<String> {
+    applications
+        .iter()
+        .filter(|application| of(application))
+        .map(|application| application.name.clone())
+        .collect()
+}
