@@ -25,6 +25,9 @@ const JSON: &str = "application/json";
 pub(crate) const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// How long a connection may take to be made, and an answer to come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a list may be asked to wait and is asked for again here: while a CRD comes or goes, its objects cannot be
+/// listed for a second, and an inventory of all kinds should not fail for that.
+const LIST_AGAIN: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One cluster's Kubernetes API. Cheap to clone; clones share connections and the catalogue of kinds.
@@ -195,9 +198,21 @@ impl Cluster {
     ) -> Result<Vec<Value>, Refusal> {
         let mut all = Vec::new();
         let mut more = String::new();
+        let mut patience = LIST_AGAIN;
         loop {
             let path = format!("{path}?limit=500{query}{more}");
-            let mut page: Value = self.call(self.request(Method::GET, &path, accept, None)).await?;
+            let mut page: Value = match self.call(self.request(Method::GET, &path, accept, None)).await {
+                Ok(page) => page,
+                Err(refusal) => match refusal.retry_after().filter(|wait| *wait <= patience) {
+                    Some(wait) => {
+                        let wait = wait.max(Duration::from_millis(100));
+                        patience = patience.saturating_sub(wait);
+                        tokio::time::sleep(wait).await;
+                        continue;
+                    }
+                    None => return Err(refusal),
+                },
+            };
             if let Value::Array(items) = page["items"].take() {
                 all.extend(items);
             }
@@ -355,3 +370,6 @@ fn refuse_unverified(config: &Config) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,10 +80,9 @@ impl Walk {
             path.pop();
         }
         for key in evidence.fields() {
-            if wish.get(key).is_none_or(Value::is_null)
-                && have.contains_key(key)
-                && !is_housekeeping(path, key)
-            {
+            let unwished = wish.get(key).is_none_or(Value::is_null);
+            let there = have.get(key).is_some_and(|value| !value.is_null());
+            if unwished && there && !is_housekeeping(path, key) {
                 path.push(key.to_owned());
                 self.note(path, "is no longer wished for".into());
                 path.pop();

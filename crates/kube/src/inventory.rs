@@ -262,6 +262,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 impl Remaining {
     fn wave(&self) -> Wave {
         match rank(&self.object.kind, self.object.group()) {
+            // Argo CD cannot finish the deletion of an Application whose project is gone.
+            _ if self.object.kind == "AppProject" => Wave::Rest,
             rank::NAMESPACE => Wave::Namespaces,
             rank if rank >= rank::CUSTOM => Wave::Custom,
             _ => Wave::Rest,

@@ -166,6 +166,14 @@ impl Refusal {
         }
     }
 
+    /// How long the server asked us to wait (429, 503).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+
     /// The failure a person sees. `deed` says what was being done to which thing.
     pub fn during(self, deed: impl Into<String>) -> Failure {
         let deed = deed.into();

@@ -108,12 +108,9 @@ impl<'a> Evidence<'a> {
         };
         match self {
             Self::Whole | Self::Node(_) => nothing,
-            Self::Unknown => match wish {
-                Value::Array(items) => items.is_empty(),
-                Value::Object(map) => map.is_empty(),
-                _ => false,
-            },
-            Self::Foreign => false,
+            Self::Unknown => matches!(wish, Value::Array(_) | Value::Object(_)) && is_empty(wish),
+            // An empty keyed list leaves no trace in the record.
+            Self::Foreign => wish.is_array() && is_empty(wish),
         }
     }
 
@@ -123,5 +120,13 @@ impl<'a> Evidence<'a> {
             _ => None,
         };
         map.into_iter().flat_map(Map::keys).filter_map(move |key| key.strip_prefix(prefix))
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }

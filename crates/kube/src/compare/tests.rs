@@ -64,8 +64,9 @@ fn nothing_is_nothing_only_where_we_put_it() {
         json!({"f:spec": {"f:hostNetwork": {}, "f:args": {}, "f:env": {}, "f:count": {}, "f:volume": {"f:emptyDir": {}}}}),
     );
     assert_eq!(compare(&desired, &taken), []);
-    let lost = applied(json!({"metadata": {}, "spec": {}}), json!({"f:metadata": {"f:labels": {"f:a": {}}}}));
-    assert_eq!(paths(&desired, &lost).len(), 5);
+    let lost = applied(json!({"metadata": {}, "spec": {}}), json!({"f:spec": {"f:other": {}}}));
+    let expected = ["spec.hostNetwork", "spec.env", "spec.count", "spec.volume"];
+    assert_eq!(paths(&desired, &lost), expected, "an empty list leaves no trace in the record");
 }
 
 #[test]
@@ -182,7 +183,7 @@ proptest! {
         let mut all = Vec::new();
         leaves(&wish, "", &mut all);
         let mut live = wish.clone();
-        *live.pointer_mut(which.get(&all)).expect("a leaf") = json!("CHANGED");
+        *live.pointer_mut(which.get::<String>(all.as_slice())).expect("a leaf") = json!("CHANGED");
         prop_assert_ne!(compare(&wish, &live), []);
         prop_assert_ne!(compare(&wish, &with_defaults(&live)), []);
     }
@@ -191,7 +192,7 @@ proptest! {
     fn removing_any_field_makes_a_difference(wish in wish(), which in any::<prop::sample::Index>()) {
         let mut all = Vec::new();
         leaves(&wish, "", &mut all);
-        let (parent, key) = which.get(&all).rsplit_once('/').expect("a path");
+        let (parent, key) = which.get(all.as_slice()).rsplit_once('/').expect("a path");
         let mut live = wish.clone();
         match live.pointer_mut(parent) {
             Some(Value::Object(map)) => { map.remove(key); }
