@@ -1,1 +1,34 @@
 //! Drives the built binary; the bed of real components.
+//!
+//! A test that needs a real Kubernetes API server, Argo CD, Velero, Git, S3 or DNS server is five lines:
+//!
+//! ```no_run
+//! use platform_tests::Bed;
+//!
+//! let Some(world) = Bed::world("up-twice") else { return };
+//! world.platform(["up", "--yes"]).ok();
+//! let again = world.platform(["up", "--yes"]).ok().json();
+//! assert_eq!(again["counts"]["changed"], 0);
+//! ```
+//!
+//! - [`Bed`]: the running components, one network namespace, shared by all tests of a test binary.
+//! - [`World`]: one test's corner of it: its own repository, zone, bucket, home and spec file; tests that have a world
+//!   take turns, and each must leave the bed as it found it.
+//! - [`audit`]: what the API server saw.
+//! - [`supervisor`]: the process that starts the components and plays the kubelet for Argo CD and Velero.
+
+pub mod audit;
+mod bed;
+pub mod components;
+pub mod facts;
+mod inventory;
+mod process;
+pub mod supervisor;
+mod world;
+
+pub use bed::{Bed, Output};
+pub use facts::Facts;
+pub use world::World;
+
+/// An error of the harness: always a sentence that says what was being done, to which thing.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

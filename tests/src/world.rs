@@ -1,0 +1,318 @@
+//! One test's corner of a bed.
+
+use std::{
+    ffi::OsStr,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use crate::{
+    Bed, BoxError, Output,
+    bed::binary,
+    facts::{DNS, GIT_USER, S3, S3_REGION, TSIG_NAME, write_private},
+    inventory,
+    supervisor::{zone_options, zone_text},
+};
+
+/// The starter platform, as a person would write it for this bed.
+const SPEC: &str = include_str!("../fixtures/bed/platform.yaml");
+/// The name of the one repository in it.
+pub const REPOSITORY: &str = "platform";
+
+/// One test's corner of a bed: a Git repository, a DNS zone and a bucket of its own, an empty home, a state folder and
+/// a spec file that names them all. While it lives no other test has one, for there is only one cluster.
+///
+/// # Guarantees
+/// At its beginning the cluster is as it was when the bed was new, whatever an earlier test did.
+pub struct World<'b> {
+    bed: &'b Bed,
+    name: String,
+    dir: PathBuf,
+    _turn: Option<MutexGuard<'b, ()>>,
+}
+
+impl<'b> World<'b> {
+    pub(crate) fn new(bed: &'b Bed, name: &str) -> Result<Self, BoxError> {
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
+        let turn = bed.turn();
+        inventory::clear(bed)?;
+        // beds outlive test binaries when they are shared by PLATFORM_BED, so the process is part of the name
+        let name = format!("{name}-{}-{}", std::process::id(), WORLDS.fetch_add(1, Ordering::Relaxed));
+        let world = Self { bed, dir: bed.facts().dir.join("worlds").join(&name), name, _turn: Some(turn) };
+        world.furnish()?;
+        Ok(world)
+    }
+
+    /// The one corner of a bed that people share (`platform-bed env`); furnished by the first who asks, never cleared.
+    pub fn of_people(bed: &'b Bed) -> Result<Self, BoxError> {
+        let name = "demo".to_owned();
+        let world = Self { bed, dir: bed.facts().dir.join("worlds").join(&name), name, _turn: None };
+        if !world.spec().exists() {
+            world.furnish()?;
+        }
+        Ok(world)
+    }
+
+    fn furnish(&self) -> Result<(), BoxError> {
+        for folder in ["home", "state", "tmp"] {
+            fs_err::create_dir_all(self.dir.join(folder))?;
+        }
+        self.make_repository(REPOSITORY)?;
+        self.make_zone(&self.zone())?;
+        self.make_bucket(&self.bucket())?;
+        fs_err::write(self.spec(), self.spec_text())?;
+        Ok(())
+    }
+
+    /// The bed around it.
+    pub fn bed(&self) -> &'b Bed {
+        self.bed
+    }
+
+    /// Its folder. The program starts in it, with `home`, `state` and `tmp` below it.
+    pub fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    /// Its spec file, `platform.yaml`; a test may write another text into it.
+    pub fn spec(&self) -> PathBuf {
+        self.dir.join("platform.yaml")
+    }
+
+    /// The text that [`World::spec`] holds in the beginning.
+    pub fn spec_text(&self) -> String {
+        let facts = self.bed.facts();
+        let values = [
+            ("@KUBECONFIG@", facts.kubeconfig().display().to_string()),
+            ("@GIT_URL@", self.git_url()),
+            ("@GIT_USER@", GIT_USER.to_owned()),
+            ("@S3_ENDPOINT@", facts.s3_endpoint()),
+            ("@S3_REGION@", S3_REGION.to_owned()),
+            ("@BUCKET@", self.bucket()),
+            ("@ZONE@", self.zone()),
+            ("@DNS@", DNS.to_owned()),
+            ("@TSIG_NAME@", TSIG_NAME.to_owned()),
+        ];
+        values.iter().fold(SPEC.to_owned(), |text, (key, value)| text.replace(key, value))
+    }
+
+    /// Base URL of its repositories; [`REPOSITORY`] is one, and empty.
+    pub fn git_url(&self) -> String {
+        format!("{}/{}", self.bed.facts().git_url(), self.name)
+    }
+
+    /// A repository of it on disk, bare; its reflogs tell every push.
+    pub fn repository(&self, name: &str) -> PathBuf {
+        self.bed.facts().dir.join("git").join(&self.name).join(format!("{name}.git"))
+    }
+
+    /// Its zone, with a SOA and an NS record and nothing else in the beginning.
+    pub fn zone(&self) -> String {
+        format!("{}.test", self.name)
+    }
+
+    /// Its bucket.
+    pub fn bucket(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Runs the built `platform` to its end, as [`World::platform_command`] prepares it.
+    pub fn platform<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Output {
+        Output::of(self.platform_command(args).args(["--output", "json"]))
+    }
+
+    /// The built `platform`, in the bed's network, with an environment of its own: home, state, the artifact mirror and
+    /// the secrets that the spec names. For tests that start it and kill it; [`World::platform`] is for all others.
+    pub fn platform_command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let program = binary("platform").unwrap_or_else(|trouble| panic!("{trouble}"));
+        let mut command = self.bed.command(program);
+        command.args(args).envs(self.environment()).current_dir(&self.dir);
+        command
+    }
+
+    /// The environment of [`World::platform_command`].
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let facts = self.bed.facts();
+        let below = |name: &str| self.dir.join(name).display().to_string();
+        vec![
+            ("HOME", below("home")),
+            ("TMPDIR", below("tmp")),
+            ("PLATFORM_STATE", below("state")),
+            ("PLATFORM_ARTIFACT_MIRROR", format!("file://{}", self.bed.components().mirror().display())),
+            ("BED_GIT_PASSWORD", facts.git_password.clone()),
+            ("BED_S3_CREDENTIALS", facts.s3_credentials()),
+            ("BED_TSIG_SECRET", facts.tsig_secret.clone()),
+            ("NO_COLOR", "1".to_owned()),
+            ("RUST_BACKTRACE", "0".to_owned()),
+        ]
+    }
+
+    /// What a person's shell needs beyond its own environment to work with the bed, the program included.
+    pub fn shell_environment(&self) -> Vec<(&'static str, String)> {
+        let facts = self.bed.facts();
+        let built = binary("platform-bed").ok().and_then(|path| Some(path.parent()?.display().to_string()));
+        let path = [
+            built.unwrap_or_default(),
+            self.bed.components().built("argocd", "").display().to_string(),
+            self.bed.components().built("velero", "").display().to_string(),
+            self.bed.components().path(),
+            std::env::var("PATH").unwrap_or_default(),
+        ];
+        let own = ["HOME", "TMPDIR", "NO_COLOR", "RUST_BACKTRACE"];
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| !own.contains(name));
+        environment.extend([
+            ("PATH", path.join(":")),
+            ("PLATFORM_BED", facts.dir.display().to_string()),
+            ("KUBECONFIG", facts.kubeconfig().display().to_string()),
+            ("BED_SPEC", self.spec().display().to_string()),
+            ("BED_GIT_URL", self.git_url()),
+            ("BED_GIT_USER", GIT_USER.to_owned()),
+            ("BED_ZONE", self.zone()),
+            ("BED_DNS", DNS.to_owned()),
+            ("BED_TSIG_NAME", TSIG_NAME.to_owned()),
+            ("AWS_ENDPOINT_URL", facts.s3_endpoint()),
+            ("AWS_REGION", S3_REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", facts.s3_access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", facts.s3_secret_key.clone()),
+            ("BED_BUCKET", self.bucket()),
+        ]);
+        environment
+    }
+
+    /// Makes an empty bare repository.
+    pub fn make_repository(&self, name: &str) -> Result<(), BoxError> {
+        let path = self.repository(name);
+        let git = |args: &[&str]| {
+            Output::of(
+                Command::new("git")
+                    .args(args)
+                    .env_clear()
+                    .env("PATH", self.bed.components().path())
+                    .env("HOME", &self.dir),
+            )
+        };
+        let text = path.display().to_string();
+        succeeded("git init", git(&["init", "--quiet", "--bare", "--initial-branch=main", &text]))?;
+        for (key, value) in [("http.receivepack", "true"), ("core.logAllRefUpdates", "true")] {
+            succeeded("git config", git(&["-C", &text, "config", key, value]))?;
+        }
+        Ok(())
+    }
+
+    /// Runs git on a bare repository of it, from the outside: `["log", "--format=%H", "main"]`.
+    pub fn git<'a>(&self, repository: &str, args: impl IntoIterator<Item = &'a str>) -> Output {
+        let mut command = self.bed.command("git");
+        Output::of(command.arg("-C").arg(self.repository(repository)).args(args).env("HOME", &self.dir))
+    }
+
+    /// Makes a zone that [`TSIG_NAME`] may update.
+    pub fn make_zone(&self, zone: &str) -> Result<(), BoxError> {
+        let home = self.bed.facts().dir.join("dns");
+        fs_err::write(home.join(format!("{zone}.zone")), zone_text(zone))?;
+        let mut rndc = self.bed.command("rndc");
+        rndc.args(["-s", "127.0.0.1", "-p", "953", "-k"]).arg(home.join("rndc.key"));
+        succeeded("rndc addzone", Output::of(rndc.args(["addzone", zone, &zone_options(zone)])))
+    }
+
+    /// Every record of a zone, one per line, sorted; without SOA and NS and the address of the name server.
+    ///
+    /// # Panics
+    /// When the zone cannot be transferred.
+    #[track_caller]
+    pub fn records(&self, zone: &str) -> Vec<String> {
+        let out = self.dig(["+noall", "+answer", "AXFR", zone]).ok().stdout;
+        assert!(out.contains("SOA"), "no zone {zone}: {out}");
+        let mut records: Vec<_> = out
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|line| {
+                !line.contains(" IN SOA ") && !line.contains(" IN NS ") && !line.starts_with("ns.")
+            })
+            .collect();
+        records.sort();
+        records
+    }
+
+    /// The zone's serial, which every update raises.
+    ///
+    /// # Panics
+    /// When the zone is not served.
+    #[track_caller]
+    pub fn zone_serial(&self, zone: &str) -> u32 {
+        let out = self.dig(["+short", "SOA", zone]).ok().stdout;
+        out.split_whitespace().nth(2).and_then(|serial| serial.parse().ok()).expect("a SOA record")
+    }
+
+    /// Runs dig against the bed's DNS server.
+    pub fn dig<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Output {
+        Output::of(self.bed.command("dig").arg("@127.0.0.1").args(args).env("HOME", &self.dir))
+    }
+
+    /// Makes a bucket.
+    pub fn make_bucket(&self, bucket: &str) -> Result<(), BoxError> {
+        let facts = self.bed.facts();
+        let made = self.s3("PUT", bucket, &facts.s3_access_key, &facts.s3_secret_key);
+        match made.stdout.trim() {
+            "200" => Ok(()),
+            status => Err(format!("bucket {bucket}: the S3 server says {status} {}", made.stderr).into()),
+        }
+    }
+
+    /// One signed call without a body to the S3 server; standard output is the HTTP status.
+    pub fn s3(&self, method: &str, path: &str, access_key: &str, secret_key: &str) -> Output {
+        // keys go through a file: arguments can be read by everyone
+        let config = self.dir.join("curl.conf");
+        write_private(&config, format!("user = \"{access_key}:{secret_key}\"\n").as_bytes())
+            .expect("curl.conf");
+        let mut curl = self.bed.command("curl");
+        curl.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}"])
+            .args(["--aws-sigv4", &format!("aws:amz:{S3_REGION}:s3"), "--request", method, "--config"])
+            .arg(config)
+            // SHA-256 of an empty body, which the signature covers
+            .args([
+                "--header",
+                "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ])
+            .arg(format!("http://{S3}/{path}"));
+        Output::of(&mut curl)
+    }
+
+    /// Writes a kubeconfig like the program's with other parts, and returns its path: `edit` gets its text.
+    pub fn kubeconfig_with(&self, name: &str, edit: impl FnOnce(String) -> String) -> PathBuf {
+        let text = fs_err::read_to_string(self.bed.facts().kubeconfig()).expect("the bed has a kubeconfig");
+        let path = self.dir.join(name);
+        write_private(&path, edit(text).as_bytes()).expect("a kubeconfig");
+        path
+    }
+
+    /// What the cluster holds beyond what a new bed does; controllers get a minute to finish.
+    ///
+    /// # Panics
+    /// When the cluster cannot be listed.
+    pub fn left_over(&self) -> Vec<String> {
+        let objects = inventory::left_over(self.bed).unwrap_or_else(|trouble| panic!("{trouble}"));
+        objects.iter().map(ToString::to_string).collect()
+    }
+
+    /// Fails unless the cluster is as it was when the bed was new, and the zone is empty.
+    ///
+    /// # Panics
+    /// With the names of what is left.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert_eq!(self.left_over(), [] as [String; 0], "left in the cluster");
+        assert_eq!(self.records(&self.zone()), [] as [String; 0], "left in the zone");
+    }
+}
+
+fn succeeded(deed: &str, output: Output) -> Result<(), BoxError> {
+    match output.status {
+        0 => Ok(()),
+        code => Err(format!("{deed} ended with {code}: {}{}", output.stdout, output.stderr).into()),
+    }
+}
