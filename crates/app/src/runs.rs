@@ -152,3 +152,6 @@ pub async fn abandon(app: &App, run: &RunId, because: &str) -> Result<(), Failur
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;
