@@ -113,9 +113,10 @@ impl Blueprint {
 
     /// Renders every repository.
     ///
-    /// `model` is the derived model; it must have `name` and `repositories` (a list of `{name, role, …}`), and whatever
+    /// `model` is the derived model; it must have `platform` (its name) and `repositories` (a list of `{name, role, …}`), and whatever
     /// the templates ask for. Templates see `model`, `params`, `blueprint` (`name`, `version`, `digest`), `repository`
-    /// (the model's entry) and the variables of the path's loops. `artifacts` has bytes by artifact name, at least those of
+    /// (the model's entry), `root` (the repository's directory: empty, or with a slash at its end) and the variables of
+    /// the path's loops. A template that renders to white space makes no file. `artifacts` has bytes by artifact name, at least those of
     /// [`Blueprint::needed_artifacts`].
     ///
     /// # Guarantees
@@ -163,6 +164,7 @@ fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
     // Nothing here is HTML; escaping would damage file contents.
     templates.autoescape_on(Vec::<&str>::new());
     yaml::add_filters(&mut templates);
+    templates.register_function("refuse", refuse);
     let mut sources = Vec::new();
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(TEMPLATE_SUFFIX)) {
         let text = std::str::from_utf8(bytes).map_err(|error| BlueprintError::Template {
@@ -174,4 +176,9 @@ fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
     }
     templates.add_raw_templates(sources).map_err(|error| render::template_error("files", &error))?;
     Ok(templates)
+}
+
+/// `refuse(because = "…")`: a blueprint says that it cannot make what the model asks for.
+fn refuse(arguments: tera::Kwargs, _: &tera::State<'_>) -> tera::TeraResult<String> {
+    Err(tera::Error::message(arguments.must_get::<String>("because")?))
 }

@@ -16,6 +16,16 @@ pub enum BlueprintError {
         /// What there is.
         known: Vec<String>,
     },
+    /// The spec names another version.
+    #[error("the spec asks for blueprint `{blueprint}` {asked}, and this is {here}")]
+    Version {
+        /// Which blueprint.
+        blueprint: String,
+        /// The version in the spec.
+        asked: String,
+        /// The version of the blueprint.
+        here: String,
+    },
     /// A folder that cannot be read.
     #[error("could not read the blueprint in `{path}`")]
     Read {
@@ -111,6 +121,8 @@ impl From<BlueprintError> for Failure {
             BlueprintError::Unknown { known, .. } => config(Code::new("P0601"))
                 .because(format!("there are: {}", known.join(", ")))
                 .hint("write one of these names under `spec.blueprint.name`"),
+            BlueprintError::Version { here, .. } => config(Code::new("P0601"))
+                .hint(format!("write `version: {here}` under `spec.blueprint`, then look at `platform plan up`")),
             BlueprintError::Read { cause, .. } => config(Code::new("P0601")).because(cause),
             BlueprintError::Invalid { .. } => config(Code::new("P0602")),
             BlueprintError::Params { problems, .. } => problems

@@ -24,6 +24,8 @@ pub struct LeafApplication {
     pub namespace: String,
     /// Its AppProject.
     pub project: String,
+    /// Whether Argo CD syncs it by itself; otherwise somebody must.
+    pub automated: bool,
     /// The file it comes from.
     pub file: String,
     /// The API server it deploys to, when the Application names one.
@@ -75,6 +77,10 @@ fn leaf(application: &Value, file: &str) -> Option<LeafApplication> {
         name: text(&metadata["name"])?,
         namespace: text(&metadata["namespace"]).unwrap_or_else(|| "argocd".to_owned()),
         project: text(&spec["project"]).unwrap_or_else(|| "default".to_owned()),
+        // `automated: {}` is on, too.
+        automated: spec["syncPolicy"]
+            .get("automated")
+            .is_some_and(|automated| !automated.is_null() && automated["enabled"].as_bool() != Some(false)),
         file: file.to_owned(),
         server: text(&spec["destination"]["server"]),
         target_namespace: text(&spec["destination"]["namespace"]),
@@ -92,7 +98,7 @@ mod tests {
             format!(
                 "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: {name}\n  namespace: argocd\n  \
                  annotations: {{argocd.argoproj.io/sync-wave: \"{wave}\"}}\n  labels: {{{labels}}}\n\
-                 spec: {{project: apps, destination: {{server: s, namespace: n}}}}\n"
+                 spec: {{project: apps, syncPolicy: {{automated: {{}}}}, destination: {{server: s, namespace: n}}}}\n"
             )
         };
         let files = [
@@ -111,6 +117,7 @@ mod tests {
         let leaves = leaf_applications("platform", &tree).unwrap();
         let seen: Vec<_> = leaves.iter().map(|l| (l.wave, l.name.as_str(), l.project.as_str())).collect();
         assert_eq!(seen, [(-10, "early", "apps"), (50, "late", "apps")]);
+        assert!(leaves[0].automated);
         assert_eq!(leaves[0].target_namespace.as_deref(), Some("n"));
     }
 

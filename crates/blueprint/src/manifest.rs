@@ -50,7 +50,7 @@ pub struct EmbeddedArtifacts {
     pub path: String,
 }
 
-/// A path segment `{variable}`: the file is made once for each element of a list.
+/// A path segment `{variable}` (the element's name) or `{variable.field}`: the file is made once for each element.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loop {
@@ -58,15 +58,6 @@ pub struct Loop {
     pub variable: String,
     /// Dotted path of the list: in an outer loop's element (`tenant.apps`), else in the model (`cells`).
     pub over: String,
-    /// Dotted path, in the element, of the text that stands in the path. Empty: the element is that text.
-    #[serde(default = "Loop::default_segment")]
-    pub segment: String,
-}
-
-impl Loop {
-    fn default_segment() -> String {
-        "name".to_owned()
-    }
 }
 
 /// Files that are only made when something in the model or the parameters is there.

@@ -12,38 +12,45 @@ pub(crate) struct Placed {
 }
 
 /// Makes one path for each combination of loop elements, outer loops first, in the order of the lists.
+///
+/// `{cell}` is the element's `name` (or the element, when it is a text), `{cell.cluster}` another field of it.
 pub(crate) fn expand(path: &str, loops: &[Loop], model: &Value) -> Result<Vec<Placed>, BlueprintError> {
+    let refuse = |why: String| BlueprintError::Path { path: path.to_owned(), why };
     let mut done = Vec::new();
     let mut open = vec![Placed { path: path.to_owned(), bindings: Vec::new() }];
-    while let Some(placed) = open.pop() {
-        let Some(variable) = first_variable(&placed.path) else {
+    while let Some(mut placed) = open.pop() {
+        let Some(place) = first_place(&placed.path) else {
             done.push(placed);
             continue;
         };
-        let refuse = |why: String| BlueprintError::Path { path: path.to_owned(), why };
+        let (variable, field) = place.split_once('.').unwrap_or((&place, ""));
+        if let Some((_, element)) = placed.bindings.iter().find(|(name, _)| name == variable) {
+            let segment = segment_of(element, field)
+                .ok_or_else(|| refuse(format!("`{{{place}}}` of an element is no path segment")))?;
+            placed.path = placed.path.replace(&format!("{{{place}}}"), segment);
+            open.push(placed);
+            continue;
+        }
         let declared = loops
             .iter()
             .find(|declared| declared.variable == variable)
-            .ok_or_else(|| refuse(format!("`{{{variable}}}` is no loop of blueprint.toml")))?;
+            .ok_or_else(|| refuse(format!("`{{{place}}}` is no loop of blueprint.toml")))?;
         let list = list_of(declared, &placed.bindings, model)
             .ok_or_else(|| refuse(format!("there is no list `{}` in the model", declared.over)))?;
         // Backwards, since `open` is a stack.
         for element in list.iter().rev() {
-            let segment = context::at(element, &declared.segment)
-                .and_then(Value::as_str)
-                .filter(|segment| is_segment(segment))
-                .ok_or_else(|| {
-                    refuse(format!(
-                        "`{}` of an element of `{}` is no path segment",
-                        declared.segment, declared.over
-                    ))
-                })?;
-            let mut bindings = placed.bindings.clone();
-            bindings.push((declared.variable.clone(), element.clone()));
-            open.push(Placed { path: placed.path.replace(&format!("{{{variable}}}"), segment), bindings });
+            let mut bound = placed.clone();
+            bound.bindings.push((declared.variable.clone(), element.clone()));
+            open.push(bound);
         }
     }
     Ok(done)
+}
+
+fn segment_of<'v>(element: &'v Value, field: &str) -> Option<&'v str> {
+    let found =
+        if field.is_empty() && element.is_object() { &element["name"] } else { context::at(element, field)? };
+    found.as_str().filter(|segment| is_segment(segment))
 }
 
 fn list_of<'v>(declared: &Loop, bindings: &'v [(String, Value)], model: &'v Value) -> Option<&'v Vec<Value>> {
@@ -55,8 +62,8 @@ fn list_of<'v>(declared: &Loop, bindings: &'v [(String, Value)], model: &'v Valu
     found?.as_array()
 }
 
-/// The word between the first pair of braces.
-fn first_variable(path: &str) -> Option<String> {
+/// What stands between the first pair of braces.
+fn first_place(path: &str) -> Option<String> {
     let start = path.find('{')? + 1;
     let end = start + path[start..].find('}')?;
     Some(path[start..end].to_owned())
@@ -82,8 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn declare(variable: &str, over: &str, segment: &str) -> Loop {
-        Loop { variable: variable.to_owned(), over: over.to_owned(), segment: segment.to_owned() }
+    fn declare(variable: &str, over: &str) -> Loop {
+        Loop { variable: variable.to_owned(), over: over.to_owned() }
     }
 
     #[test]
@@ -92,7 +99,7 @@ mod tests {
             {"name": "b", "apps": [{"name": "y"}, {"name": "x"}]},
             {"name": "a", "apps": [{"name": "z"}]},
         ]});
-        let loops = [declare("tenant", "tenants", "name"), declare("app", "tenant.apps", "name")];
+        let loops = [declare("tenant", "tenants"), declare("app", "tenant.apps")];
         let placed = expand("t/{tenant}/{app}/{tenant}.yaml", &loops, &model).unwrap();
         let paths: Vec<_> = placed.iter().map(|p| p.path.as_str()).collect();
         assert_eq!(paths, ["t/b/y/b.yaml", "t/b/x/b.yaml", "t/a/z/a.yaml"]);
@@ -100,16 +107,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_texts_needs_no_segment() {
+    fn elements_may_be_texts_and_places_may_be_fields() {
         let placed =
-            expand("{zone}", &[declare("zone", "dns.zones", "")], &json!({"dns": {"zones": ["a.b"]}}))
-                .unwrap();
+            expand("{zone}", &[declare("zone", "dns.zones")], &json!({"dns": {"zones": ["a.b"]}})).unwrap();
         assert_eq!(placed[0].path, "a.b");
+        let model = json!({"applications": [{"name": "web-dev", "app": "web"}]});
+        let placed =
+            expand("{application.app}/{application}", &[declare("application", "applications")], &model)
+                .unwrap();
+        assert_eq!(placed[0].path, "web/web-dev");
     }
 
     #[test]
     fn what_leads_nowhere_or_elsewhere_is_refused() {
-        let loops = [declare("cell", "cells", "name")];
+        let loops = [declare("cell", "cells")];
         for (path, model) in [
             ("{app}", json!({"cells": []})),
             ("{cell}", json!({})),

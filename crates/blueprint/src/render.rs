@@ -24,6 +24,7 @@ pub(crate) fn render(
     params: &Value,
     artifacts: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Trees, BlueprintError> {
+    check_version(blueprint, model)?;
     check_addons(blueprint, model)?;
     let mut trees = Trees::default();
     for repository in &blueprint.manifest.repositories {
@@ -66,14 +67,28 @@ impl Pass<'_> {
                 continue;
             }
             for placed in paths::expand(path, &self.blueprint.manifest.loops, self.model)? {
-                let file =
-                    if is_template { self.fill(source, &base, &placed)? } else { File::new(bytes.clone()) };
-                put(&mut tree, placed.path, file)?;
+                if !is_template {
+                    self.put(&mut tree, placed.path, File::new(bytes.clone()))?;
+                } else if let Some(file) = self.fill(source, &base, &placed)? {
+                    self.put(&mut tree, placed.path, file)?;
+                }
             }
         }
         self.put_artifacts(&mut tree)?;
-        put(&mut tree, RENDERED_BY.to_owned(), File::new(self.rendered_by()))?;
+        self.put(&mut tree, RENDERED_BY.to_owned(), File::new(self.rendered_by()))?;
         Ok(tree)
+    }
+
+    /// Directory that everything goes below, empty or with a slash at its end.
+    fn root(&self) -> String {
+        match self.entry["root"].as_str().map(|root| root.trim_matches('/')) {
+            None | Some("") => String::new(),
+            Some(root) => format!("{root}/"),
+        }
+    }
+
+    fn put(&self, tree: &mut Tree, path: String, file: File) -> Result<(), BlueprintError> {
+        put(tree, format!("{}{path}", self.root()), file)
     }
 
     fn base_context(&self) -> Context {
@@ -82,6 +97,7 @@ impl Pass<'_> {
         base.insert("model", self.model);
         base.insert("params", self.params);
         base.insert("repository", self.entry);
+        base.insert("root", &self.root());
         base.insert(
             "blueprint",
             &json!({"name": manifest.name, "version": manifest.version, "digest": self.blueprint.digest()}),
@@ -89,13 +105,18 @@ impl Pass<'_> {
         base
     }
 
-    fn fill(&self, source: &str, base: &Context, placed: &Placed) -> Result<File, BlueprintError> {
+    /// The rendered file, or none when nothing but white space came out.
+    fn fill(&self, source: &str, base: &Context, placed: &Placed) -> Result<Option<File>, BlueprintError> {
         let mut filled = base.clone();
         for (variable, element) in &placed.bindings {
             filled.insert(variable.clone(), element);
         }
-        let rendered = self.blueprint.templates.render(source, &filled);
-        rendered.map(File::new).map_err(|error| template_error(source, &error))
+        let text = self
+            .blueprint
+            .templates
+            .render(source, &filled)
+            .map_err(|error| template_error(source, &error))?;
+        Ok((!text.trim().is_empty()).then(|| File::new(text)))
     }
 
     /// Whether every condition that covers this path is met.
@@ -127,7 +148,7 @@ impl Pass<'_> {
                     name: name.clone(),
                     version: group.version.clone(),
                 })?;
-                put(tree, path, File::new(bytes.clone()))?;
+                self.put(tree, path, File::new(bytes.clone()))?;
             }
         }
         Ok(())
@@ -138,7 +159,7 @@ impl Pass<'_> {
         format!(
             "Rendered by platform. Changes made here by hand are overwritten; change platform.yaml instead.\n\
              platform: {}\nrepository: {} (role {})\nblueprint: {} {}\nblueprint digest: {}\n",
-            self.model["name"].as_str().unwrap_or_default(),
+            self.model["platform"].as_str().unwrap_or_default(),
             self.name(),
             self.role,
             manifest.name,
@@ -177,6 +198,19 @@ fn repository_of<'v>(model: &'v Value, role: &str) -> Result<&'v Value, Blueprin
         (Some(_), Some(_)) => {
             Err(refuse(format!("`spec.git.repositories` has more than one of role `{role}`")))
         }
+    }
+}
+
+/// A spec is written for one version of a blueprint; another may make other things of it.
+fn check_version(blueprint: &Blueprint, model: &Value) -> Result<(), BlueprintError> {
+    let manifest = &blueprint.manifest;
+    match model["blueprint"]["version"].as_str() {
+        Some(asked) if asked != manifest.version => Err(BlueprintError::Version {
+            blueprint: manifest.name.clone(),
+            asked: asked.to_owned(),
+            here: manifest.version.clone(),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading rendered YAML, and writing values so that every YAML reader takes them for what they are.
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 use tera::{Error, Kwargs, State, TeraResult, Value};
 use yaml_serde::Value as Yaml;
 
@@ -34,7 +35,7 @@ fn quote(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<String> {
             value.name()
         )));
     }
-    Ok(serde_json::Value::String(value.to_string()).to_string())
+    Ok(quoted(&value.to_string()))
 }
 
 /// `to_yaml`: any value as block YAML without a newline at its end; combine it with `indent`.
@@ -42,8 +43,68 @@ fn to_yaml(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<String> {
     if value.is_undefined() {
         return Err(Error::message("`to_yaml` got an undefined value"));
     }
-    let text = yaml_serde::to_string(value).map_err(Error::message)?;
-    Ok(text.trim_end().to_owned())
+    let value = serde_json::to_value(value).map_err(Error::message)?;
+    let mut text = String::new();
+    write_block(&value, 0, &mut text);
+    Ok(text.trim_end().trim_start_matches('\n').to_owned())
+}
+
+// Written here and not by yaml_serde: that one writes for YAML 1.2 and leaves `no`, `on` or `12:30` bare, which
+// Kubernetes' readers (YAML 1.1) take for a boolean and a number.
+fn write_block(value: &Json, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Json::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                out.push_str(&format!("\n{indent}{}:", scalar(key)));
+                write_inner(value, depth + 1, out);
+            }
+        }
+        Json::Array(list) if !list.is_empty() => {
+            for value in list {
+                out.push_str(&format!("\n{indent}-"));
+                write_inner(value, depth + 1, out);
+            }
+        }
+        Json::Object(_) => out.push_str("{}"),
+        Json::Array(_) => out.push_str("[]"),
+        Json::String(text) => out.push_str(&scalar(text)),
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+fn write_inner(value: &Json, depth: usize, out: &mut String) {
+    let has_children = value.as_object().is_some_and(|map| !map.is_empty())
+        || value.as_array().is_some_and(|list| !list.is_empty());
+    if !has_children {
+        out.push(' ');
+    }
+    write_block(value, depth, out);
+}
+
+/// A text bare when no reader could take it for anything else, quoted otherwise.
+fn scalar(text: &str) -> String {
+    const WORDS: &[&str] = &["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"];
+    let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./-".contains(&b))
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if is_bare { text.to_owned() } else { quoted(text) }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            ' '..='~' => out.push(c),
+            _ if c.is_alphanumeric() => out.push(c),
+            // Line separators, byte order marks and the like mean something to YAML when they stand there bare.
+            _ => out.push_str(&format!("\\U{:08X}", u32::from(c))),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -96,6 +157,29 @@ mod tests {
                 "{word:?} became {text}"
             );
         }
+    }
+
+    #[test]
+    fn nested_values_become_blocks() {
+        let value =
+            serde_json::json!({"a": [{"b": 1, "c": []}, "x y"], "e": {}, "f": [[true], null], "on": 1.5});
+        insta::assert_snapshot!(render("{{ value | to_yaml }}", &value), @r#"
+        a:
+          -
+            b: 1
+            c: []
+          - "x y"
+        e: {}
+        f:
+          -
+            - true
+          - null
+        "on": 1.5
+        "#);
+        assert_eq!(
+            documents(&render("{{ value | to_yaml }}", &value)).unwrap()[0],
+            yaml_serde::to_value(&value).unwrap()
+        );
     }
 
     proptest! {
