@@ -1,0 +1,13 @@
+{{- define "web.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "web.labels" -}}
+{{ include "web.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: platform
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
