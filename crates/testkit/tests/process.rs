@@ -110,9 +110,9 @@ conformance_tests!(plugin() =>
 /// A plugin written as a shell script.
 fn script(text: &str) -> ProcessProvider {
     ProcessProvider::new("acme", "sh", ["-c", text]).with_timeouts(Timeouts {
-        start: Duration::from_secs(5),
-        call: Duration::from_millis(200),
-        end: Duration::from_secs(5),
+        start: Duration::from_secs(20),
+        call: Duration::from_secs(20),
+        end: Duration::from_secs(20),
     })
 }
 
@@ -151,7 +151,7 @@ async fn a_crash_is_a_retryable_failure_and_the_next_call_starts_it_again() {
 async fn calls_run_at_the_same_time_and_a_stuck_one_is_given_up() {
     let plugin = plugin().await;
     let provider = provider_on(&plugin.file)
-        .with_timeouts(Timeouts { call: Duration::from_millis(300), ..Timeouts::default() });
+        .with_timeouts(Timeouts { call: Duration::from_secs(2), ..Timeouts::default() });
     plugin.inject(Fault::on(Verb::Observe, "network", What::Hang));
     let (network, pool) = (cluster().call("network", "t-1", 1), cluster().call("pool/default", "t-2", 1));
     let stuck = provider.observe(&network);
@@ -322,7 +322,8 @@ async fn nobody_left_to_call_ends_the_plugin() {
     let plugin = plugin().await;
     let note = plugin.file.with_extension("ended");
     let text = format!("{} cat >/dev/null; echo > '{}'", welcome(CONTRACT_VERSION), note.display());
-    let provider = script(&text);
+    let provider =
+        script(&text).with_timeouts(Timeouts { call: Duration::from_millis(50), ..Timeouts::default() });
     assert_eq!(failure(&provider).await.code.as_str(), "P0206");
     drop(provider);
     let ended = async {
@@ -330,6 +331,6 @@ async fn nobody_left_to_call_ends_the_plugin() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("its input was closed, so it ends");
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("its input was closed, so it ends");
     assert_eq!(provider_on(&plugin.file).remove(&cluster().call("network", "t", 1)).await, Ok(Removed::Done));
 }

@@ -192,14 +192,14 @@ impl MemoryCloud {
 
     /// Puts something there that nobody of us made: a control plane or network of that deterministic name, untagged.
     pub fn put_foreign(&self, platform: &str, cluster: &str, resource: &str) -> String {
-        self.with(|state, now| state.make(super::provider::foreign(platform, cluster, resource), now))
+        self.with(|state, now| state.make(super::acts::foreign(platform, cluster, resource), now))
     }
 
     /// Does what a Service of type LoadBalancer does: a load balancer stands on the cluster's network, and keeps it.
     /// `None` when there is no network.
     pub fn put_load_balancer(&self, platform: &str, cluster: &str, name: &str) -> Option<String> {
         self.with(|state, now| {
-            let network = super::provider::find(state, platform, cluster, "network").into_iter().next()?;
+            let network = super::acts::find(state, platform, cluster, "network").into_iter().next()?;
             let object = Object {
                 id: String::new(),
                 kind: "load-balancer".to_owned(),

@@ -6,6 +6,7 @@
 //! The cloud is strict where real ones are: names are not unique, so that only the client token or a look by tags keeps
 //! a repeated call from making a second thing; what is being made cannot be removed; what is used cannot be removed.
 
+mod acts;
 mod cloud;
 mod fault;
 mod provider;
