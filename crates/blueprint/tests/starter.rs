@@ -291,6 +291,22 @@ fn parameters_reach_the_files() {
     assert!(without.get(REPOSITORY).unwrap().get("apps/web/Chart.yaml").is_none());
 }
 
+#[test]
+fn what_the_spec_says_about_web_reaches_its_values() {
+    let mut model = model();
+    let web = &mut model["applications"][2];
+    assert_eq!(web["name"], "web-dev");
+    web["port"] = json!(8081);
+    web["health"] = json!("/live");
+    web["values"] = json!({"replicaCount": 3, "greeting": "no"});
+    let text = render(&model).get("apps/web/values/web-dev.yaml").unwrap().text().unwrap().to_owned();
+    let values = &documents(&text)[0];
+    assert_eq!(values["port"], 8081);
+    assert_eq!(values["probes"], json!({"liveness": "/live"}));
+    assert_eq!((&values["replicaCount"], &values["greeting"]), (&json!(3), &json!("no")));
+    assert!(text.contains(r#"greeting: "no""#), "{text}");
+}
+
 /// A program from PATH or from the cache of the end-to-end bed.
 fn program(name: &str) -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH")
@@ -396,4 +412,75 @@ fn x10_helm_renders_every_cell() {
             .env("HOME", home);
         assert_hardened(&output(&mut command), app);
     }
+}
+
+/// Our files and what `velero install` writes must not drift apart when the version changes.
+#[test]
+fn velero_is_installed_as_its_own_installer_does() {
+    let Some((velero, folder, tree)) = laid_out("velero") else { return };
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // The installer wants both even for a dry run; neither is used.
+    let kubeconfig = write(
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+         users: [{name: u, user: {}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n",
+    );
+    let credentials = write("credentials", "[default]\n");
+    let mut command = Command::new(&velero);
+    command.arg("--kubeconfig").arg(kubeconfig).args([
+        "install",
+        "--dry-run",
+        "-o",
+        "yaml",
+        "--provider",
+        "aws",
+    ]);
+    command.args(["--plugins", "velero/velero-plugin-for-aws:v1.14.3", "--use-volume-snapshots=false"]);
+    command.args([
+        "--bucket",
+        "demo-backups",
+        "--prefix",
+        "demo/demo",
+        "--backup-location-config",
+        "region=us-east-1",
+    ]);
+    command.arg("--secret-file").arg(credentials).env("HOME", folder.path());
+    let theirs = output(&mut command);
+    let theirs = theirs[0]["items"].as_array().unwrap();
+    let ours = objects(&tree);
+    let pair = |kind: &str| {
+        let is = |object: &&Value| object["kind"] == kind && object["metadata"]["namespace"] != "argocd";
+        let own = ours
+            .iter()
+            .map(|(_, object)| object)
+            .filter(|object| object["metadata"]["labels"]["component"] == "velero");
+        (own.into_iter().find(is).expect(kind), theirs.iter().find(is).expect(kind))
+    };
+    let (store, their_store) = pair("BackupStorageLocation");
+    assert_eq!(store["spec"], their_store["spec"]);
+    let (binding, their_binding) = pair("ClusterRoleBinding");
+    assert_eq!(
+        (&binding["roleRef"], &binding["subjects"]),
+        (&their_binding["roleRef"], &their_binding["subjects"])
+    );
+    let (server, their_server) = pair("Deployment");
+    let (pod, their_pod) = (&server["spec"]["template"]["spec"], &their_server["spec"]["template"]["spec"]);
+    assert_eq!(server["spec"]["selector"], their_server["spec"]["selector"]);
+    assert_eq!(pod["volumes"], their_pod["volumes"]);
+    for (list, fields) in [
+        ("containers", ["image", "command", "volumeMounts", "ports"]),
+        ("initContainers", ["image", "command", "volumeMounts", "ports"]),
+    ] {
+        for field in fields {
+            assert_eq!(pod[list][0][field], their_pod[list][0][field], "{list}: {field}");
+        }
+    }
+    let definitions = |objects: &[Value]| {
+        objects.iter().filter(|object| object["kind"] == "CustomResourceDefinition").count()
+    };
+    assert_eq!(definitions(theirs), Blueprint::embedded("starter").unwrap().needed_artifacts().len());
 }
