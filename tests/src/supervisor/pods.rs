@@ -14,6 +14,8 @@ use crate::{BoxError, components::which, process::Launch};
 // In a cluster these have addresses of their own; here they share one loopback and need ports of their own.
 const REDIS: &str = "127.0.0.1:6379";
 const REPO_SERVER: &str = "127.0.0.1:8081";
+/// Not 8080, its own default: there Velero's controller manager always listens.
+const ARGO_SERVER_PORT: &str = "8090";
 
 /// A program the bed runs for pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,7 +159,7 @@ impl Program {
                 ])
                 .args(["--webhook-addr", "127.0.0.1:7000", "--argocd-repo-server", REPO_SERVER]),
             Self::ArgoServer => argo("argocd-server")
-                .args(["--namespace", ns, "--insecure", "--address", "127.0.0.1", "--port", "8080"])
+                .args(["--namespace", ns, "--insecure", "--address", "127.0.0.1", "--port", ARGO_SERVER_PORT])
                 .args(["--metrics-address", "127.0.0.1", "--metrics-port", "8083"])
                 .args(["--redis", REDIS, "--repo-server", REPO_SERVER]),
             Self::Velero => host

@@ -1,0 +1,4 @@
+//! End-to-end tests on the bed of real components. One binary, so that one bed serves them all.
+
+mod bed;
+mod kubelet;
