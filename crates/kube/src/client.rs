@@ -311,7 +311,11 @@ impl Cluster {
         accept: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Request<Body>, Refusal> {
-        let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::ACCEPT, accept)
+            .header(header::USER_AGENT, concat!("platform/", env!("CARGO_PKG_VERSION")));
         if let Some((content, _)) = &body {
             request = request.header(header::CONTENT_TYPE, *content);
         }

@@ -84,7 +84,11 @@ async fn what_was_applied_is_found_as_wished() {
     let Some(text) = kubeconfig() else { return };
     let cluster = cluster(&text).await;
     let mut files = vec![include_str!("zoo.yaml").to_owned()];
-    for path in std::env::var("PLATFORM_TEST_MANIFESTS").iter().flat_map(|paths| paths.split(':')) {
+    for path in std::env::var("PLATFORM_TEST_MANIFESTS")
+        .iter()
+        .flat_map(|paths| paths.split(':'))
+        .filter(|path| !path.is_empty())
+    {
         files.push(std::fs::read_to_string(path).expect("a manifest"));
     }
     let owner = "real-wished";

@@ -22,7 +22,7 @@ impl Cluster {
     /// Deletes a platform's Applications with everything that they deployed, as far as it can be done now, and gives
     /// back what is still there. Call it again until nothing is.
     ///
-    /// Every Application gets the finalizer that makes it take its resources along; then the topmost are deleted, and
+    /// Operations that are running are ended: Argo CD deletes nothing while one runs. Every Application gets the finalizer that makes it take its resources along; then the topmost are deleted, and
     /// Argo CD deletes their children in reverse order of their waves. Children whose parent is gone are deleted here.
     ///
     /// # Guarantees
@@ -48,6 +48,9 @@ impl Cluster {
                 }
                 _ => {}
             }
+        }
+        for live in family.members.iter().filter(|live| is_operating(live)) {
+            self.end_operation(&AppRef::of(live)).await?;
         }
         for live in family.topmost() {
             let id = Remaining::of(live).object;
@@ -82,6 +85,10 @@ fn needs_cascade(live: &Value) -> bool {
         && live["metadata"]["deletionTimestamp"].is_null()
         // Also with a propagation policy after a slash: `…/background`.
         && !finalizers(live).iter().any(|one| one == CASCADE || one.starts_with(&format!("{CASCADE}/")))
+}
+
+fn is_operating(live: &Value) -> bool {
+    live["operation"].is_object() && live["status"]["operationState"]["phase"] == "Running"
 }
 
 /// Applications and ApplicationSets that came from one platform.

@@ -1,5 +1,6 @@
 //! How the Applications are: one row each, read from what Argo CD's controllers wrote.
 
+use jiff::{SignedDuration, Timestamp};
 use platform_spec::{Class, Code, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,6 +10,8 @@ use super::AppRef;
 use crate::{client::Cluster, wait::Verdict};
 
 const REFRESH: &str = "argocd.argoproj.io/refresh";
+/// How long an operation for an older commit may go on before it is ended.
+const LONG: SignedDuration = SignedDuration::from_secs(60);
 
 /// Where a repository should stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +37,15 @@ pub struct AppStatus {
     pub operation: Option<String>,
     /// What the operation says.
     pub message: String,
+    /// How often the operation has been tried again.
+    pub retries: u64,
+    /// When the operation began.
+    pub operation_since: String,
     /// The commits compared with, one for each source.
     pub revisions: Vec<String>,
     /// Whether every source out of our repositories is compared at our commit, and as the Application is written now.
     pub at_commit: bool,
-    /// Whether the last operation was for our commit.
+    /// Whether the last operation is (or was) for our commit.
     pub tried_commit: bool,
     /// Error conditions in Argo CD's words: `ComparisonError: …`.
     pub errors: Vec<String>,
@@ -75,7 +82,24 @@ impl AppStatus {
         }
         let blank = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
         let operation = self.operation.as_deref().unwrap_or("none");
-        format!("{app}: {}, {}, operation {operation}", blank(&self.sync), blank(&self.health))
+        let said = if self.is_retrying() { format!(": {}", self.message) } else { String::new() };
+        format!("{app}: {}, {}, operation {operation}{said}", blank(&self.sync), blank(&self.health))
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.operation.as_deref(), Some("Failed" | "Error"))
+    }
+
+    fn is_retrying(&self) -> bool {
+        self.retries > 0 && self.operation.as_deref() == Some("Running")
+    }
+
+    /// Whether an operation for another commit is in the way of ours: it is being retried, or has been going for long,
+    /// as one does whose sync wave waits for something that only the newer commit mends.
+    fn is_outdated(&self, now: Timestamp) -> bool {
+        let since = self.operation_since.parse::<Timestamp>();
+        let long = since.is_ok_and(|since| now.duration_since(since) > LONG);
+        self.operation.as_deref() == Some("Running") && !self.tried_commit && (self.retries > 0 || long)
     }
 
     fn read(app: &AppRef, live: Option<&Value>, at: &[At]) -> Self {
@@ -98,9 +122,11 @@ impl AppStatus {
                 operation["phase"].as_str().map(str::to_owned)
             },
             message: text(&operation["message"]),
+            retries: operation["retryCount"].as_u64().unwrap_or(0),
+            operation_since: text(&operation["startedAt"]),
             revisions: revisions(sync),
             at_commit: is_at(spec, &revisions(sync), at) && compared_as_written(spec, &sync["comparedTo"]),
-            tried_commit: is_at(spec, &revisions(&operation["syncResult"]), at),
+            tried_commit: is_at(spec, &operation_revisions(operation), at),
             errors: errors(status),
             reconciled_at: text(&status["reconciledAt"]),
         }
@@ -124,6 +150,12 @@ fn revisions(from: &Value) -> Vec<String> {
             from["revision"].as_str().filter(|one| !one.is_empty()).map(str::to_owned).into_iter().collect()
         }
     }
+}
+
+/// What an operation was asked to sync, or, when it was asked for the newest, what it found.
+fn operation_revisions(operation: &Value) -> Vec<String> {
+    let asked = revisions(&operation["operation"]["sync"]);
+    if asked.is_empty() { revisions(&operation["syncResult"]) } else { asked }
 }
 
 fn sources(of: &Value) -> Vec<&Value> {
@@ -206,12 +238,8 @@ impl Table {
     /// The class says whether waiting may help: an operation that failed at our commit is not tried again by Argo CD
     /// (`config`; see [`Cluster::sync_again`]), whereas an error of comparison may pass (`retryable`).
     pub fn trouble(&self) -> Option<Failure> {
-        let failed = |row: &&AppStatus| {
-            row.tried_commit
-                && matches!(row.operation.as_deref(), Some("Failed" | "Error"))
-                && !row.is_settled()
-        };
-        let of: Vec<&AppStatus> = self.rows.iter().filter(failed).collect();
+        let of: Vec<&AppStatus> =
+            self.rows.iter().filter(|row| row.tried_commit && row.has_failed()).collect();
         if let Some(first) = of.first() {
             let failure = Failure::new(
                 Code::new("P0420"),
@@ -226,7 +254,8 @@ impl Table {
                 failure.because(format!("{}: sync failed: {}", row.app, row.message))
             }));
         }
-        let of: Vec<&AppStatus> = self.rows.iter().filter(|row| !row.errors.is_empty()).collect();
+        let of: Vec<&AppStatus> =
+            self.rows.iter().filter(|row| !row.errors.is_empty() || row.is_retrying()).collect();
         let first = of.first()?;
         let failure = Failure::new(
             Code::new("P0423"),
@@ -237,8 +266,11 @@ impl Table {
             "`kubectl -n {} get application {} -o yaml`, under status.conditions; a repository error is most often a wrong URL or password",
             first.app.namespace, first.app.name
         ));
-        let errors =
-            of.iter().flat_map(|row| row.errors.iter().map(move |error| format!("{}: {error}", row.app)));
+        let errors = of.iter().flat_map(|row| {
+            let retried =
+                row.is_retrying().then(|| format!("{}: sync is being retried: {}", row.app, row.message));
+            row.errors.iter().map(move |error| format!("{}: {error}", row.app)).chain(retried)
+        });
         Some(errors.fold(failure, Failure::because))
     }
 }
@@ -264,14 +296,27 @@ impl Cluster {
         Ok(Table { rows: futures::future::try_join_all(looks).await? })
     }
 
-    /// Asks Argo CD to compare those anew that are not at our commit, past its cache of Git. Those that are, and those
-    /// already asked, are not written to. Gives back whom it asked.
+    /// Asks Argo CD to compare those anew that are not at our commit, past its cache of Git, and ends operations for
+    /// older commits that are in the way: those that are being retried, or have been going for a minute. One that is
+    /// at our commit and synced, but whose last operation failed at another, is asked to sync. What is settled, and
+    /// what was asked already, is not written to. Gives back whom it asked.
     ///
     /// # Errors
     /// The classified refusal.
     pub async fn refresh_stale(&self, table: &Table) -> Result<Vec<AppRef>, Failure> {
         let mut asked = Vec::new();
-        for row in table.rows.iter().filter(|row| row.exists && !row.at_commit) {
+        for row in table.rows.iter().filter(|row| row.exists) {
+            if row.is_outdated(Timestamp::now()) {
+                self.end_operation(&row.app).await?;
+            }
+            if row.at_commit {
+                // Argo CD does not sync what is synced, and so the failure of an older commit would stand for ever.
+                if row.has_failed() && !row.tried_commit && row.sync == "Synced" && self.sync_one(row).await?
+                {
+                    asked.push(row.app.clone());
+                }
+                continue;
+            }
             let deed = || format!("could not ask Argo CD to refresh {}", row.app);
             let Some(live) = self.get(&row.app.object()).await? else { continue };
             if live["metadata"]["annotations"][REFRESH].is_string() {
@@ -284,6 +329,18 @@ impl Cluster {
         Ok(asked)
     }
 
+    /// Ends a running operation, as `argocd app terminate-op` does. An Application is neither synced to a newer commit
+    /// nor deleted while one runs, and one that is retried runs for minutes.
+    pub(super) async fn end_operation(&self, app: &AppRef) -> Result<(), Failure> {
+        let body = json!({"status": {"operationState": {"phase": "Terminating"}}});
+        match self.merge(&app.object(), &body).await {
+            Err(refusal) if !refusal.is_not_found() => {
+                Err(refusal.during(format!("could not end the operation of {app}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Asks Argo CD to sync those again whose operation failed at our commit: on its own it tries a commit once. Gives
     /// back whom it asked.
     ///
@@ -291,23 +348,25 @@ impl Cluster {
     /// The classified refusal.
     pub async fn sync_again(&self, table: &Table) -> Result<Vec<AppRef>, Failure> {
         let mut asked = Vec::new();
-        for row in table.rows.iter().filter(|row| {
-            row.tried_commit
-                && !row.is_settled()
-                && matches!(row.operation.as_deref(), Some("Failed" | "Error"))
-        }) {
-            let Some(live) = self.get(&row.app.object()).await? else { continue };
-            let policy = &live["spec"]["syncPolicy"];
-            let mut sync = json!({"prune": policy["automated"]["prune"].as_bool().unwrap_or(false)});
-            if policy["syncOptions"].is_array() {
-                sync["syncOptions"] = policy["syncOptions"].clone();
+        for row in table.rows.iter().filter(|row| row.has_failed() && row.tried_commit) {
+            if self.sync_one(row).await? {
+                asked.push(row.app.clone());
             }
-            let body = json!({"operation": {"initiatedBy": {"username": "platform"}, "sync": sync}});
-            let deed = || format!("could not ask Argo CD to sync {}", row.app);
-            self.merge(&row.app.object(), &body).await.map_err(|r| r.during(deed()))?;
-            asked.push(row.app.clone());
         }
         Ok(asked)
+    }
+
+    async fn sync_one(&self, row: &AppStatus) -> Result<bool, Failure> {
+        let Some(live) = self.get(&row.app.object()).await? else { return Ok(false) };
+        let policy = &live["spec"]["syncPolicy"];
+        let mut sync = json!({"prune": policy["automated"]["prune"].as_bool().unwrap_or(false)});
+        if policy["syncOptions"].is_array() {
+            sync["syncOptions"] = policy["syncOptions"].clone();
+        }
+        let body = json!({"operation": {"initiatedBy": {"username": "platform"}, "sync": sync}});
+        let deed = || format!("could not ask Argo CD to sync {}", row.app);
+        self.merge(&row.app.object(), &body).await.map_err(|r| r.during(deed()))?;
+        Ok(true)
     }
 }
 

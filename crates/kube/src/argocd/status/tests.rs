@@ -112,6 +112,28 @@ fn a_failed_sync_of_our_commit_will_not_mend_itself() {
 }
 
 #[test]
+fn a_retried_operation_is_told_and_one_for_an_older_commit_is_in_the_way() {
+    let now: Timestamp = "2026-11-21T10:00:30Z".parse().expect("a time");
+    let mut live = with(
+        "/status/operationState",
+        json!({"phase": "Running", "retryCount": 2, "message": "no such kind",
+        "startedAt": "2026-11-21T10:00:00Z", "operation": {"sync": {"revision": COMMIT}}}),
+    );
+    live["operation"] = json!({"sync": {"revision": COMMIT}});
+    assert!(read(&live).tried_commit && !read(&live).is_outdated(now));
+    assert!(waiting_for(&live).ends_with("argocd/web: Synced, Healthy, operation Running: no such kind"));
+    let failure = table(&live).trouble().expect("trouble");
+    assert_eq!(failure.class, Class::Retryable);
+    assert_eq!(failure.causes, ["argocd/web: sync is being retried: no such kind"]);
+
+    live["status"]["operationState"]["operation"]["sync"]["revision"] = json!("older");
+    assert!(read(&live).is_outdated(now));
+    live["status"]["operationState"]["retryCount"] = json!(0);
+    assert!(!read(&live).is_outdated(now), "a sync under way is given a minute");
+    assert!(read(&live).is_outdated("2026-11-21T10:02:00Z".parse().expect("a time")));
+}
+
+#[test]
 fn an_error_of_comparison_may_pass() {
     let mut live = healthy();
     live["status"]["conditions"] = json!([
