@@ -52,9 +52,12 @@ fn applications(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
     }
 }
 
+/// A tenant (nobody in particular, when it shares) and an environment.
+type Owner<'a> = (Option<&'a str>, &'a str);
+
 /// A namespace belongs to one tenant and one environment, but for tenants that share on purpose.
 fn namespaces(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
-    let mut groups: BTreeMap<(&str, &str), BTreeSet<(Option<&str>, &str)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str), BTreeSet<Owner<'_>>> = BTreeMap::new();
     for application in &model.applications {
         let shared = spec.tenancy.as_ref().is_some_and(|tenancy| {
             let tenant = tenancy
