@@ -50,6 +50,36 @@ fn deriving_is_deterministic() {
     }
 }
 
+/// The schema is a schema, and what the parser accepts satisfies it in the eyes of an independent validator.
+#[test]
+fn the_schema_is_valid_and_accepts_what_the_parser_accepts() {
+    let schema = platform_spec::schema::schema();
+    jsonschema::draft202012::meta::validate(schema).expect("a valid schema");
+    let validator = jsonschema::validator_for(schema).expect("a usable schema");
+    for name in [S0, S1, S2, S3, S4] {
+        let platform =
+            serde_json::to_value(&parse(name, &read(name)).expect("valid").platform).expect("json");
+        let errors: Vec<String> = validator
+            .iter_errors(&platform)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, [""; 0], "{name}");
+    }
+}
+
+/// What is written out again (as JSON, which is YAML too) reads as the same spec.
+#[test]
+fn a_spec_survives_being_written_and_read() {
+    for name in [S0, S1, S2, S3, S4] {
+        let platform = parse(name, &read(name)).expect("valid").platform;
+        let text = serde_json::to_string_pretty(&platform).expect("json");
+        match parse("again.json", &text) {
+            Ok(again) => assert_eq!(again.platform, platform, "{name}"),
+            Err(findings) => panic!("{name}: {findings:#?}"),
+        }
+    }
+}
+
 /// A model survives JSON, since that is how it reaches blueprints.
 #[test]
 fn a_model_survives_json() {

@@ -30,8 +30,10 @@ fn options(node: &'static Value) -> Option<&'static Vec<Value>> {
 fn kind(node: &'static Value) -> String {
     let node = resolve(node);
     if let Some(options) = options(node) {
-        let constants: Vec<String> =
-            options.iter().filter_map(|option| Some(format!("`{}`", option.get("const")?.as_str()?))).collect();
+        let constants: Vec<String> = options
+            .iter()
+            .filter_map(|option| Some(format!("`{}`", option.get("const")?.as_str()?)))
+            .collect();
         if !constants.is_empty() {
             return constants.join(", ");
         }
@@ -93,8 +95,13 @@ fn collect(node: &'static Value, path: &str, out: &mut Vec<Key>) {
     {
         collect(values, &format!("{path}.NAME"), out);
     }
-    let required: Vec<&str> =
-        node.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = node
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     for (name, inner) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let before = out.len();
@@ -103,7 +110,10 @@ fn collect(node: &'static Value, path: &str, out: &mut Vec<Key>) {
         out.push(Key {
             kind: kind(inner),
             required: required.contains(&name.as_str()),
-            default: inner.get("default").filter(|value| !matches!(value, Value::Object(_))).map(Value::to_string),
+            default: inner
+                .get("default")
+                .filter(|value| !matches!(value, Value::Object(_)))
+                .map(Value::to_string),
             words: words.split_whitespace().collect::<Vec<_>>().join(" "),
             leaf: true,
             path: path.clone(),
@@ -142,7 +152,8 @@ fn the_reference_lists_every_key() {
         let top = top.split(['.', '[']).next().unwrap_or_default();
         if top != section {
             section = top;
-            writeln!(page, "\n## `{section}`\n\n| key | what | value | default |\n|---|---|---|---|").expect("text");
+            writeln!(page, "\n## `{section}`\n\n| key | what | value | default |\n|---|---|---|---|")
+                .expect("text");
         }
         let default = match (&key.default, key.required) {
             (_, true) => "required".to_owned(),
@@ -150,7 +161,14 @@ fn the_reference_lists_every_key() {
             (None, false) => String::new(),
         };
         let path = key.path.strip_prefix("spec.").unwrap_or(&key.path);
-        writeln!(page, "| `{path}` | {} | {} | {} |", escape(&key.words), escape(&key.kind), escape(&default)).expect("text");
+        writeln!(
+            page,
+            "| `{path}` | {} | {} | {} |",
+            escape(&key.words),
+            escape(&key.kind),
+            escape(&default)
+        )
+        .expect("text");
     }
     same_as_page("spec.md", &page);
 }
@@ -166,7 +184,11 @@ fn coverage() -> BTreeMap<String, &'static str> {
     let mut out = BTreeMap::new();
     let mut state = "";
     for line in include_str!("reference/coverage.txt").lines().map(str::trim) {
-        match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')).filter(|name| STATES.contains(name)) {
+        match line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+            .filter(|name| STATES.contains(name))
+        {
             Some(name) => state = name,
             None if line.is_empty() || line.starts_with('#') => {}
             None => assert!(out.insert(line.to_owned(), state).is_none(), "{line} is listed twice"),

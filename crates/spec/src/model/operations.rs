@@ -188,19 +188,21 @@ pub(super) fn waves(spec: &Spec, cells: &[Cell], applications: &[Application]) -
                 wave.cells.iter().any(|name| **name == *cell.name)
                     || wave.environments.iter().any(|name| **name == *cell.environment)
             };
-            let mut own: Vec<String> = cells.iter().filter(selected).map(|cell| cell.name.clone()).collect();
-            let members = names_in(applications, |application| {
+            let own: Vec<String> = cells.iter().filter(selected).map(|cell| cell.name.clone()).collect();
+            let mut cells_of_wave = own.clone();
+            let reached = |application: &&Application| {
                 own.contains(&application.cell)
                     || application.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant))
-            });
-            for application in applications.iter().filter(|application| members.contains(&application.name)) {
-                push_new(&mut own, application.cell.clone());
+            };
+            let members: Vec<&Application> = applications.iter().filter(reached).collect();
+            for application in &members {
+                push_new(&mut cells_of_wave, application.cell.clone());
             }
             Wave {
                 name: wave.name.to_string(),
-                cells: own,
+                cells: cells_of_wave,
                 tenants,
-                applications: members,
+                applications: members.into_iter().map(|application| application.name.clone()).collect(),
                 soak: wave.soak.unwrap_or_default(),
                 gates: wave.gates.clone(),
                 sync: wave.sync,

@@ -91,9 +91,14 @@ fn namespaces(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
 
 fn hosts(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
     let shared = spec.dns.as_ref().and_then(|dns| dns.shared_hosts.as_ref());
+    let mut behind: BTreeMap<&str, Vec<&Application>> = BTreeMap::new();
+    for application in &model.applications {
+        if let Some(host) = &application.host {
+            behind.entry(host).or_default().push(application);
+        }
+    }
     for host in &model.hosts {
-        let behind: Vec<&Application> =
-            model.applications.iter().filter(|app| app.host.as_deref() == Some(&host.name)).collect();
+        let behind = behind.remove(host.name.as_str()).unwrap_or_default();
         let Some(first) = behind.first() else { continue };
         let path = path_of_host(spec, first);
         if !is_dns_name(&host.name) {
