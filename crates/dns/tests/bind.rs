@@ -255,3 +255,42 @@ async fn many_names() {
     dns.remove(&hosts).await.expect("removed");
     assert_eq!(dns.list_owned().await.expect("listed"), []);
 }
+
+/// Two owners want one name at the same moment: the server lets exactly one of them have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_at_once_one_gets_the_name() {
+    let Some(bind) = Bind::start() else { return };
+    for round in 0..10 {
+        let host = format!("race-{round}.example.test");
+        let (one, two) = (bind.dns("one"), bind.dns("two"));
+        let ours = [Record::addresses(&host, [ip("192.0.2.1")])];
+        let theirs = [Record::addresses(&host, [ip("192.0.2.2")])];
+        let results = <[_; 2]>::from(tokio::join!(one.ensure(&ours), two.ensure(&theirs)));
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        let (address, owner) = if results[0].is_ok() { ("192.0.2.1", "one") } else { ("192.0.2.2", "two") };
+        assert_eq!(bind.dig(&host, "A"), [address]);
+        assert!(bind.dig(&format!("_platform-owner.{host}"), "TXT")[0].contains(&format!("owner={owner},")));
+        for lost in results.into_iter().filter_map(Result::err) {
+            assert!(["P0506", "P0507"].contains(&lost.code.as_str()), "{lost:?}");
+        }
+    }
+}
+
+/// An update whose answer never arrived is found done, and not done again.
+#[tokio::test]
+async fn broken_off_anywhere_and_done_again_changes_the_zone_once() {
+    let Some(bind) = Bind::start() else { return };
+    let dns = bind.dns("demo");
+    let before = bind.serial();
+    for moment in (0..40).map(Duration::from_millis) {
+        if tokio::time::timeout(moment, dns.ensure(&three())).await.is_ok() {
+            break;
+        }
+    }
+    while let Err(failure) = dns.ensure(&three()).await {
+        // The last one broken off is still under way.
+        assert_eq!(failure.code.as_str(), "P0507", "{failure:?}");
+    }
+    assert_eq!(dns.observe(&three()).await.expect("observed"), vec![Seen::Matches; 3]);
+    assert_eq!(bind.serial(), before + 1);
+}

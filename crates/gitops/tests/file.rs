@@ -228,3 +228,80 @@ async fn a_hook_that_declines_and_a_repository_that_cannot_be_written() {
     assert!(refused.causes.iter().any(|cause| cause.contains("change needs two approvals")), "{refused:?}");
     assert_eq!(bed.show("a"), "1");
 }
+
+/// A publish that is broken off anywhere, and then done again, makes one commit in all.
+#[tokio::test]
+async fn broken_off_anywhere_and_done_again_makes_one_commit() {
+    let files = tree(&[("a", "1"), ("b/c", "x")]);
+    let expected = Bed::new().await.publish(&files).await.commit;
+    let bed = Bed::new().await;
+    for moment in (0..40).map(|n| std::time::Duration::from_millis(n * 5)) {
+        let history = History::default();
+        let info = info();
+        let publish = bed.git.publish(&bed.remote, "main", &files, &history, &info);
+        if tokio::time::timeout(moment, publish).await.is_ok() {
+            break;
+        }
+        // What was broken off may still be running, and may still finish: that is the point.
+    }
+    let done = loop {
+        match bed.git.publish(&bed.remote, "main", &files, &History::default(), &info()).await {
+            Ok(done) => break done,
+            // The last one broken off is still pushing.
+            Err(failure) => assert_eq!(failure.code.as_str(), "P0308", "{failure:?}"),
+        }
+    };
+    assert_eq!(done.commit, expected);
+    assert_eq!(bed.commits(), 1);
+    git(&bed.repository(), &["fsck", "--strict"]);
+}
+
+/// Two who publish different things at once: the branch keeps the work of both, one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_at_once_do_not_lose_one_anothers_work() {
+    let bed = Bed::new().await;
+    bed.publish(&tree(&[("a", "0")])).await;
+    for round in 0..4 {
+        let texts = [format!("{round} left"), format!("{round} right")];
+        let (info, history) = (info(), History::default());
+        let trees = texts.each_ref().map(|text| tree(&[("a", text)]));
+        let [left, right] =
+            trees.each_ref().map(|tree| bed.git.publish(&bed.remote, "main", tree, &history, &info));
+        let before = bed.commits();
+        let results = <[_; 2]>::from(tokio::join!(left, right));
+        let made = results.iter().filter(|result| result.is_ok()).count();
+        assert!(made >= 1, "one of them wins: {results:?}");
+        assert_eq!(bed.commits(), before + made);
+        for lost in results.into_iter().filter_map(Result::err) {
+            assert_eq!(
+                (lost.code.as_str(), lost.class.as_str()),
+                ("P0308", "conflict_in_progress"),
+                "{lost:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repository_with_sha256_ids() {
+    let bed = Bed::new().await;
+    let repository = bed.repository();
+    git("/", &["init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main", &repository]);
+    let desk = bed.home.path().join("desk");
+    let desk = desk.to_str().expect("text");
+    git("/", &["init", "--quiet", "--object-format=sha256", "--initial-branch=main", desk]);
+    git(desk, &["commit", "--quiet", "--allow-empty", "-m", "first"]);
+    git(desk, &["push", "--quiet", &repository, "main"]);
+    let files = tree(&[("a", "1")]);
+    let published = bed.publish(&files).await;
+    assert_eq!(published.commit.len(), 64);
+    assert!(!bed.publish(&files).await.changed);
+}
+
+#[tokio::test]
+async fn a_work_folder_that_cannot_be_made() {
+    let home = tempfile::tempdir().expect("temp folder");
+    std::fs::write(home.path().join("file"), "").expect("written");
+    let failure = Git::find(home.path().join("file/work")).await.expect_err("a file is no folder");
+    assert_eq!((failure.code.as_str(), failure.class.as_str()), ("P0312", "config"));
+}
