@@ -66,28 +66,24 @@ enum Note<'a> {
     RejectedBy(&'a str),
 }
 
-/// Rows for SQL: each a JSON array, to be taken apart by `json_each`.
+/// Rows for SQL: each field a JSON array of rows, to be taken apart by `json_each`; `None` when there are none.
+///
+/// One statement for each: sqlx numbers parameters through all statements of a text, and leaves the last ones unbound
+/// where a statement skips a number.
 #[derive(Debug)]
 pub(crate) struct Rows {
     /// `[step, state, attempts?, outcome?, keeps note, note?, started?, ended?]`.
     pub(crate) steps: String,
-    /// How many.
+    /// How many of these.
     pub(crate) step_count: u64,
-    /// Everything else, when there is anything.
-    pub(crate) rest: Option<Rest>,
-}
-
-/// The rows that most batches do not have.
-#[derive(Debug)]
-pub(crate) struct Rest {
     /// `[step, seq, attempt, token, intent, at]`.
-    pub(crate) intended: String,
+    pub(crate) intended: Option<String>,
     /// `[step, operation?, settled?]`.
-    pub(crate) answered: String,
+    pub(crate) answered: Option<String>,
     /// `[key, kind, external_id, owned, detail, seq, at]`.
-    pub(crate) put: String,
+    pub(crate) put: Option<String>,
     /// `key`.
-    pub(crate) dropped: String,
+    pub(crate) dropped: Option<String>,
 }
 
 impl<'a> Fold<'a> {
@@ -194,11 +190,6 @@ impl<'a> Fold<'a> {
                 ])
             })
             .collect();
-        let rest = if self.intents.is_empty() && self.ledger.is_empty() { None } else { Some(self.rest()?) };
-        Ok(Rows { steps: text(&steps)?, step_count: steps.len() as u64, rest })
-    }
-
-    fn rest(&self) -> Result<Rest, Trouble> {
         let mut intended = Vec::new();
         let mut answered = Vec::new();
         for (step, change) in &self.intents {
@@ -223,16 +214,23 @@ impl<'a> Fold<'a> {
                     seq,
                     time(*at),
                 ])),
-                None => dropped.push(key),
+                None => dropped.push(json!(key)),
             }
         }
-        Ok(Rest {
-            intended: text(&intended)?,
-            answered: text(&answered)?,
-            put: text(&put)?,
-            dropped: text(&dropped)?,
+        Ok(Rows {
+            step_count: steps.len() as u64,
+            steps: text(&steps)?,
+            intended: some(&intended)?,
+            answered: some(&answered)?,
+            put: some(&put)?,
+            dropped: some(&dropped)?,
         })
     }
+}
+
+/// The rows as JSON, if there are any.
+fn some(rows: &[Value]) -> Result<Option<String>, Trouble> {
+    if rows.is_empty() { Ok(None) } else { text(&rows).map(Some) }
 }
 
 /// Where a step stands after an event, whatever stood before.

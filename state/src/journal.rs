@@ -8,7 +8,7 @@ use platform_spec::{Event, RunId, event::Recorded, report::RunStatus};
 use sqlx::SqliteConnection;
 
 use crate::{
-    fold::{Fold, Rest},
+    fold::{Fold, Rows},
     lease,
     read::ledger_entries,
     text::{TIME, int, json, time, to_time, to_word},
@@ -78,22 +78,22 @@ pub(crate) async fn create_run(
     })?;
     let steps: Vec<(&str, &str)> =
         new.plan.steps.iter().map(|step| (step.id.as_str(), step.title.as_str())).collect();
+    sqlx::query("INSERT INTO plans (run, plan) VALUES (?, ?)")
+        .bind(id)
+        .bind(json(&new.plan)?)
+        .execute(&mut *db)
+        .await
+        .map_err(refused)?;
     sqlx::query(
-        "INSERT INTO plans (run, plan) VALUES (?1, ?2);
-         INSERT INTO steps (run, step, position, title)
-             SELECT ?1, value ->> 0, key, value ->> 1 FROM json_each(?3);
-         INSERT INTO events (run, seq, at, event, hash) VALUES (?1, 1, ?4, ?5, ?6)",
+        "INSERT INTO steps (run, step, position, title)
+         SELECT ?1, value ->> 0, key, value ->> 1 FROM json_each(?2)",
     )
     .bind(id)
-    .bind(json(&new.plan)?)
     .bind(json(&steps)?)
-    .bind(time(new.first.at))
-    .bind(json(&new.first.event)?)
-    .bind(&new.first.hash)
-    .execute(db)
+    .execute(&mut *db)
     .await
     .map_err(refused)?;
-    Ok(())
+    insert_events(db, id, std::slice::from_ref(&new.first)).await
 }
 
 /// Appends events: see [`Store::append`](platform_engine::store::Store::append).
@@ -121,17 +121,37 @@ pub(crate) async fn append(
     let id = guard(db, lease, run, first, last, &fold).await?;
     let rows = fold.rows()?;
 
+    insert_events(db, id, events).await?;
+    if update_steps(db, id, &rows.steps).await? != rows.step_count {
+        return Err(Trouble::Journal("an event names a step that the plan does not have".into()));
+    }
+    write_intents(db, id, &rows).await?;
+    write_ledger(db, id, lease.platform.as_str(), &rows).await
+}
+
+async fn insert_events(db: &mut SqliteConnection, id: i64, events: &[Recorded]) -> Result<(), Trouble> {
     let mut lines = Vec::with_capacity(events.len());
     for event in events {
         lines.push(format!("{}{}{}", time(event.at), event.hash, json(&event.event)?));
     }
-    let done = sqlx::query(
-        // A line is time, hash and event: the first two have a fixed length, so the event's text needs no second
-        // parse and is stored byte for byte as it was hashed.
+    // A line is time, hash and event: the first two have a fixed length, so the event's text needs no second parse and
+    // is stored byte for byte as it was hashed.
+    sqlx::query(
         "INSERT INTO events (run, seq, at, hash, event)
-             SELECT ?1, ?2 + key, substr(value, 1, 30), substr(value, 31, 64), substr(value, 95)
-             FROM json_each(?3);
-         UPDATE steps SET
+         SELECT ?1, ?2 + key, substr(value, 1, 30), substr(value, 31, 64), substr(value, 95) FROM json_each(?3)",
+    )
+    .bind(id)
+    .bind(events.first().map_or(0, |first| int(first.seq)))
+    .bind(json(&lines)?)
+    .execute(db)
+    .await
+    .map_err(refused)?;
+    Ok(())
+}
+
+async fn update_steps(db: &mut SqliteConnection, id: i64, rows: &str) -> Result<u64, Trouble> {
+    let done = sqlx::query(
+        "UPDATE steps SET
              state = new.state,
              attempts = coalesce(new.attempts, steps.attempts),
              outcome = new.outcome,
@@ -140,23 +160,85 @@ pub(crate) async fn append(
              ended_at = new.ended
          FROM (SELECT value ->> 0 AS step, value ->> 1 AS state, value ->> 2 AS attempts, value ->> 3 AS outcome,
                       value ->> 4 AS keeps, value ->> 5 AS note, value ->> 6 AS started, value ->> 7 AS ended
-               FROM json_each(?4)) AS new
+               FROM json_each(?2)) AS new
          WHERE steps.run = ?1 AND steps.step = new.step",
     )
     .bind(id)
-    .bind(int(first.seq))
-    .bind(json(&lines)?)
-    .bind(&rows.steps)
-    .execute(&mut *db)
+    .bind(rows)
+    .execute(db)
     .await
     .map_err(refused)?;
-    if done.rows_affected() != events.len() as u64 + rows.step_count {
-        return Err(Trouble::Journal("an event names a step that the plan does not have".into()));
+    Ok(done.rows_affected())
+}
+
+async fn write_intents(db: &mut SqliteConnection, id: i64, rows: &Rows) -> Result<(), Trouble> {
+    if let Some(intended) = &rows.intended {
+        sqlx::query(
+            "INSERT INTO intents (run, step, seq, attempt, token, intent, at)
+             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+             FROM json_each(?2) WHERE true
+             ON CONFLICT (run, step) DO UPDATE SET
+                 seq = excluded.seq, attempt = excluded.attempt, token = excluded.token,
+                 intent = excluded.intent, operation = NULL, at = excluded.at, settled_at = NULL",
+        )
+        .bind(id)
+        .bind(intended)
+        .execute(&mut *db)
+        .await
+        .map_err(refused)?;
     }
-    match &rows.rest {
-        Some(rest) => write_rest(db, id, lease, rest).await,
-        None => Ok(()),
+    if let Some(answered) = &rows.answered {
+        sqlx::query(
+            "UPDATE intents SET
+                 operation = coalesce(new.operation, intents.operation),
+                 settled_at = coalesce(new.settled, intents.settled_at)
+             FROM (SELECT value ->> 0 AS step, value ->> 1 AS operation, value ->> 2 AS settled
+                   FROM json_each(?2)) AS new
+             WHERE intents.run = ?1 AND intents.step = new.step",
+        )
+        .bind(id)
+        .bind(answered)
+        .execute(db)
+        .await
+        .map_err(refused)?;
     }
+    Ok(())
+}
+
+async fn write_ledger(
+    db: &mut SqliteConnection,
+    id: i64,
+    platform: &str,
+    rows: &Rows,
+) -> Result<(), Trouble> {
+    if let Some(put) = &rows.put {
+        sqlx::query(
+            "INSERT INTO resources (platform, key, kind, external_id, owned, detail,
+                                    made_by, made_at, seen_by, seen_seq, seen_at)
+             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
+                    ?2, value ->> 6, ?2, value ->> 5, value ->> 6
+             FROM json_each(?3) WHERE true
+             ON CONFLICT (platform, key) DO UPDATE SET
+                 kind = excluded.kind, external_id = excluded.external_id, owned = excluded.owned,
+                 detail = excluded.detail, seen_by = excluded.seen_by, seen_seq = excluded.seen_seq,
+                 seen_at = excluded.seen_at",
+        )
+        .bind(platform)
+        .bind(id)
+        .bind(put)
+        .execute(&mut *db)
+        .await
+        .map_err(refused)?;
+    }
+    if let Some(dropped) = &rows.dropped {
+        sqlx::query("DELETE FROM resources WHERE platform = ?1 AND key IN (SELECT value FROM json_each(?2))")
+            .bind(platform)
+            .bind(dropped)
+            .execute(db)
+            .await
+            .map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Moves the run's row on. That one statement is the check of lease, run, order and end.
@@ -220,43 +302,6 @@ async fn why_not(
         }
         Some((_, status, _)) => Trouble::Journal(format!("the run has ended: {status}")),
     })
-}
-
-async fn write_rest(db: &mut SqliteConnection, id: i64, lease: &Lease, rest: &Rest) -> Result<(), Trouble> {
-    sqlx::query(
-        "INSERT INTO intents (run, step, seq, attempt, token, intent, at)
-             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-             FROM json_each(?3) WHERE true
-             ON CONFLICT (run, step) DO UPDATE SET
-                 seq = excluded.seq, attempt = excluded.attempt, token = excluded.token,
-                 intent = excluded.intent, operation = NULL, at = excluded.at, settled_at = NULL;
-         UPDATE intents SET
-             operation = coalesce(new.operation, intents.operation),
-             settled_at = coalesce(new.settled, intents.settled_at)
-         FROM (SELECT value ->> 0 AS step, value ->> 1 AS operation, value ->> 2 AS settled
-               FROM json_each(?4)) AS new
-         WHERE intents.run = ?1 AND intents.step = new.step;
-         INSERT INTO resources (platform, key, kind, external_id, owned, detail,
-                                made_by, made_at, seen_by, seen_seq, seen_at)
-             SELECT ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
-                    ?1, value ->> 6, ?1, value ->> 5, value ->> 6
-             FROM json_each(?5) WHERE true
-             ON CONFLICT (platform, key) DO UPDATE SET
-                 kind = excluded.kind, external_id = excluded.external_id, owned = excluded.owned,
-                 detail = excluded.detail, seen_by = excluded.seen_by, seen_seq = excluded.seen_seq,
-                 seen_at = excluded.seen_at;
-         DELETE FROM resources WHERE platform = ?2 AND key IN (SELECT value FROM json_each(?6))",
-    )
-    .bind(id)
-    .bind(lease.platform.as_str())
-    .bind(&rest.intended)
-    .bind(&rest.answered)
-    .bind(&rest.put)
-    .bind(&rest.dropped)
-    .execute(db)
-    .await
-    .map_err(refused)?;
-    Ok(())
 }
 
 /// A write that one of the schema's invariants refuses is a journal that does not fit what is stored.

@@ -8,7 +8,7 @@ use std::{
 
 use platform_spec::Failure;
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, SqlitePool,
     migrate::Migrator,
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
@@ -63,10 +63,12 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE)
             .disable_statement_logging();
-        if !is_current(path, &options).await? {
-            set_up(path, &options).await?;
+        let writer = pool().max_connections(1).connect_lazy_with(options.clone());
+        if let Err(trouble) = make_ready(path, &writer).await {
+            // Awaited, so that SQLite's side files are gone when the caller hears of it.
+            writer.close().await;
+            return Err(trouble);
         }
-        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
         let reader = pool().max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
         Ok(Self { path: path.to_owned(), writer, reader })
     }
@@ -84,40 +86,40 @@ impl Sqlite {
 }
 
 /// No pings and no retirement: the connections are to a file, and each new one costs a thread and a parsed schema.
+///
+/// When a disk is full or fails, SQLite rolls back by itself, and sqlx goes on believing in the transaction. Such a
+/// connection can begin nothing more, so it is replaced.
 fn pool() -> PoolOptions<sqlx::Sqlite> {
-    SqlitePoolOptions::new().test_before_acquire(false).idle_timeout(None).max_lifetime(None)
+    SqlitePoolOptions::new()
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
-/// Whether the file is there with our schema, complete; looks only.
-async fn is_current(path: &Path, options: &SqliteConnectOptions) -> Result<bool, Trouble> {
-    if !path.exists() {
-        return Ok(false);
+/// Looks whether the file is there with our schema, and makes what is missing, one process at a time.
+async fn make_ready(path: &Path, writer: &SqlitePool) -> Result<(), Trouble> {
+    if exists(path)? && version(writer).await? == newest() {
+        return Ok(());
     }
-    let mut connection = options.connect().await?;
-    let version = version(&mut connection).await;
-    connection.close().await?;
-    Ok(version? == newest())
-}
-
-/// Makes what is missing, one process at a time.
-async fn set_up(path: &Path, options: &SqliteConnectOptions) -> Result<(), Trouble> {
-    let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
-    let file = path.to_owned();
+    let (dir, file) = (path.parent().unwrap_or(Path::new(".")).to_owned(), path.to_owned());
     let guard = tokio::task::spawn_blocking(move || make_room(&dir, &file))
         .await
         .map_err(|lost| Trouble::File(std::io::Error::other(lost)))??;
-    let mut connection = options.connect().await?;
-    let done = async {
-        // Looked at again under the guard, and before anything is written.
-        version(&mut connection).await?;
-        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
-        MIGRATIONS.run(&mut connection).await?;
-        Ok(())
-    }
-    .await;
-    connection.close().await?;
+    // Looked at again under the guard, and before anything is written.
+    version(writer).await?;
+    sqlx::query("PRAGMA journal_mode = WAL").execute(writer).await?;
+    MIGRATIONS.run(writer).await?;
     drop(guard);
-    done
+    Ok(())
+}
+
+/// Whether the file is there. Where a directory should be and is none, it is not; making the directory will say so.
+fn exists(path: &Path) -> Result<bool, Trouble> {
+    match path.try_exists() {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => Ok(false),
+        other => other.map_err(Trouble::File),
+    }
 }
 
 /// Makes directory and file. The file handle returned is a lock on the directory, held until it is dropped.
@@ -140,10 +142,10 @@ fn newest() -> i64 {
 }
 
 /// The newest migration that the file has; 0 when it is empty.
-async fn version(connection: &mut SqliteConnection) -> Result<i64, Trouble> {
+async fn version(writer: &SqlitePool) -> Result<i64, Trouble> {
     let (tables, ours): (i64, bool) =
         sqlx::query_as("SELECT count(*), coalesce(max(name = '_sqlx_migrations'), 0) FROM sqlite_schema")
-            .fetch_one(&mut *connection)
+            .fetch_one(writer)
             .await?;
     if tables == 0 {
         return Ok(0);
@@ -153,7 +155,7 @@ async fn version(connection: &mut SqliteConnection) -> Result<i64, Trouble> {
     }
     let applied: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
-            .fetch_all(&mut *connection)
+            .fetch_all(writer)
             .await?;
     for (version, checksum) in &applied {
         match MIGRATIONS.iter().find(|migration| migration.version == *version) {

@@ -379,9 +379,7 @@ impl Sqlite {
         let work = async {
             let mut tx = self.read().await?;
             let found: Vec<(String,)> =
-                sqlx::query_as("SELECT integrity_check FROM pragma_integrity_check(10)")
-                    .fetch_all(&mut *tx)
-                    .await?;
+                sqlx::query_as("PRAGMA integrity_check(10)").fetch_all(&mut *tx).await?;
             let found: Vec<String> =
                 found.into_iter().map(|(line,)| line).filter(|line| line != "ok").collect();
             if !found.is_empty() {

@@ -99,3 +99,45 @@ impl Store for Sqlite {
         self.put(work.await, || format!("read run `{run}`"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A limit of SQLite's own gives the same answer as a full disk, and needs no disk to fill.
+    #[tokio::test]
+    async fn a_full_database_refuses_and_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(dir.path()).await.unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let ttl = Duration::from_secs(30);
+        let holder = |id: &str| Holder {
+            id: id.into(),
+            user: "ada".into(),
+            host: "loft".into(),
+            pid: 1,
+            process_start: "1".into(),
+        };
+        let small = PlatformName::new("small");
+        let lease = store.acquire(&small, &holder("one"), ttl, now, &|_| false).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
+
+        let big = holder(&"x".repeat(100_000));
+        let refused = store.acquire(&PlatformName::new("big"), &big, ttl, now, &|_| false).await;
+        assert_eq!(refused.unwrap_err().into_failure().code.as_str(), "P0108");
+        let known: Vec<_> = store.platforms().await.unwrap().into_iter().map(|row| row.name).collect();
+        assert_eq!(known, [small], "not even the platform of the refused lease");
+        store.renew(&lease, ttl, now).await.expect("what needs no room goes on");
+    }
+
+    #[tokio::test]
+    async fn the_writer_asks_for_durability_and_the_readers_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(dir.path()).await.unwrap();
+        let full: (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
+        let keys: (i64,) = sqlx::query_as("PRAGMA foreign_keys").fetch_one(&store.writer).await.unwrap();
+        assert_eq!((full.0, keys.0), (2, 1), "synchronous=FULL, foreign keys on");
+        let refused = sqlx::query("DELETE FROM leases").execute(&store.reader).await.unwrap_err();
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+    }
+}
