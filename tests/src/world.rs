@@ -10,10 +10,16 @@ use std::{
     },
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, Issuer, KeyPair,
+    date_time_ymd,
+};
+
 use crate::{
     Bed, BoxError, Output,
     bed::binary,
-    facts::{DNS, GIT_USER, S3, S3_REGION, TSIG_NAME, write_private},
+    facts::{API_USER, DNS, GIT_USER, S3, S3_REGION, TSIG_NAME, write_private},
     inventory,
     supervisor::{zone_options, zone_text},
 };
@@ -290,6 +296,41 @@ impl<'b> World<'b> {
         path
     }
 
+    /// A kubeconfig like the program's, but with a client certificate that ran out long ago; everything else about it
+    /// is right: its names, and the authority that signed it.
+    ///
+    /// # Panics
+    /// When the bed's authority cannot be read.
+    pub fn expired_kubeconfig(&self) -> PathBuf {
+        let (certificate, key) = self.expired_certificate().unwrap_or_else(|trouble| panic!("{trouble}"));
+        let line = |name: &str, pem: &str| format!("    {name}: {}", STANDARD.encode(pem));
+        self.kubeconfig_with("expired.conf", |text| {
+            let lines = text.lines().map(|old| match old.trim_start().split(':').next() {
+                Some(name @ "client-certificate-data") => line(name, &certificate),
+                Some(name @ "client-key-data") => line(name, &key),
+                _ => old.to_owned(),
+            });
+            lines.collect::<Vec<_>>().join("\n") + "\n"
+        })
+    }
+
+    fn expired_certificate(&self) -> Result<(String, String), BoxError> {
+        let authority = KeyPair::from_pem(&fs_err::read_to_string(self.bed.facts().dir.join("pki/ca.key"))?)?;
+        let mut name = DistinguishedName::new();
+        // written as kubeadm writes it: names are compared byte by byte
+        name.push(DnType::CommonName, DnValue::PrintableString("kubernetes".try_into()?));
+        let issuer = Issuer::new(named(name), authority);
+        let mut name = DistinguishedName::new();
+        name.push(DnType::OrganizationName, "kubeadm:cluster-admins");
+        name.push(DnType::CommonName, API_USER);
+        let mut wanted = named(name);
+        wanted.not_before = date_time_ymd(2020, 1, 1);
+        wanted.not_after = date_time_ymd(2021, 1, 1);
+        wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        Ok((wanted.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
+    }
+
     /// What the cluster holds beyond what a new bed does; controllers get a minute to finish.
     ///
     /// # Panics
@@ -308,6 +349,12 @@ impl<'b> World<'b> {
         assert_eq!(self.left_over(), [] as [String; 0], "left in the cluster");
         assert_eq!(self.records(&self.zone()), [] as [String; 0], "left in the zone");
     }
+}
+
+fn named(name: DistinguishedName) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params
 }
 
 fn succeeded(deed: &str, output: Output) -> Result<(), BoxError> {

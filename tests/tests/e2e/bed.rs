@@ -1,5 +1,7 @@
 //! The bed itself: everything answers who has the right to ask, and refuses everyone else (S0-01's surroundings).
 
+use std::path::PathBuf;
+
 use platform_tests::{Bed, Output, World, facts::TSIG_STRANGER};
 
 #[test]
@@ -34,6 +36,21 @@ fn the_program_is_an_administrator_and_told_apart_in_the_audit_log() {
     assert_eq!(told, [("create", object(), 201), ("delete", object(), 200)], "reads are left out");
     assert_eq!(ours[0].field_manager(), Some("me"));
     world.assert_clean();
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    let Some(world) = Bed::world("expired") else { return };
+    let get = |kubeconfig: PathBuf| {
+        let mut command = world.bed().command("kubectl");
+        let command = command.args(["get", "nodes"]).env("KUBECONFIG", kubeconfig).env("HOME", world.dir());
+        Output::of(command)
+    };
+    get(world.kubeconfig_with("same.conf", |text| text)).ok();
+    let refused = get(world.expired_kubeconfig());
+    assert_ne!(refused.status, 0);
+    let log = fs_err::read_to_string(world.bed().facts().dir.join("log/kube-apiserver.log")).expect("a log");
+    assert!(log.contains("certificate has expired"), "{}", refused.stderr);
 }
 
 /// `git ls-remote` as `user` with `password`.
