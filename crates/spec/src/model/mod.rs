@@ -31,17 +31,15 @@ use crate::{
         Duration, Values,
         app::SourceKind,
         argocd::{Bootstrap, Retry, Topology},
-        backup::{BackupEngine, DrillTarget, StoreKind, Volumes},
         cluster::{ClusterRole, Lifecycle, Overlay},
-        dns::{SharePolicy, TsigAlgorithm},
         git::{Demand, RepositoryRole, ServerKind},
-        operate::{Gate, WaveSync},
         tenancy::{NetworkPolicy, PodSecurity},
     },
     secret::SecretRef,
 };
 
 mod build;
+mod gitops;
 mod merge;
 pub mod naming;
 mod network;
@@ -50,6 +48,8 @@ mod operations;
 pub use build::derive;
 pub(crate) use build::{cell_name, cells};
 pub use merge::merge;
+pub use network::{DnsRecord, DnsZone, Host, TsigKey};
+pub use operations::{Addon, AddonOnCluster, Backup, BackupStore, Drill, Objective, Schedule, Wave};
 
 /// The address under which a cluster's own Argo CD reaches it.
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
@@ -390,208 +390,6 @@ pub struct Source {
     pub kind: SourceKind,
     /// Version of the chart.
     pub version: Option<String>,
-}
-
-/// A host name of applications.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Host {
-    /// The name, without a final dot.
-    pub name: String,
-    /// The zone that contains it, when we write to one.
-    pub zone: Option<String>,
-    /// The cells behind it.
-    pub cells: Vec<String>,
-    /// The applications behind it.
-    pub applications: Vec<String>,
-    /// Which cell answers, when there are several.
-    pub policy: Option<SharePolicy>,
-}
-
-/// A zone that we write to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DnsZone {
-    /// Its name, without a final dot.
-    pub name: String,
-    /// `rfc2136`, `cloudflare`, `hosts-file`, or the kind of the provider that serves it (`eks`, `aks`, …).
-    pub kind: String,
-    /// The provider's name, when a provider serves it.
-    pub provider: Option<String>,
-    /// The primary server, `HOST:PORT`, for `rfc2136`.
-    pub server: Option<String>,
-    /// The key that signs updates, for `rfc2136`.
-    pub tsig: Option<TsigKey>,
-    /// Where the token is, for `cloudflare`.
-    pub auth_ref: Option<SecretRef>,
-    /// Seconds that answers may be remembered.
-    pub ttl: u32,
-}
-
-/// The key that signs updates of a zone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TsigKey {
-    /// Its name at the server.
-    pub name: String,
-    /// How it signs.
-    pub algorithm: TsigAlgorithm,
-    /// Where the key is, in base64.
-    pub secret_ref: SecretRef,
-}
-
-/// A set of records with one name and type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DnsRecord {
-    /// The name, without a final dot.
-    pub name: String,
-    /// The zone it is in.
-    pub zone: String,
-    /// `A` or `AAAA`.
-    pub kind: String,
-    /// The addresses, sorted.
-    pub addresses: Vec<IpAddr>,
-    /// Seconds that answers may be remembered.
-    pub ttl: u32,
-    /// The cells behind it.
-    pub cells: Vec<String>,
-    /// Tells record sets of the same name apart, where several cells serve it and the zone's provider chooses among them.
-    pub set_identifier: Option<String>,
-    /// How the zone's provider chooses.
-    pub policy: Option<SharePolicy>,
-    /// Weight in percent, for the policy `weighted`.
-    pub weight: Option<u8>,
-}
-
-/// An add-on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Addon {
-    /// Its name.
-    pub name: String,
-    /// Its sync wave.
-    pub wave: i32,
-    /// Its version, when the spec names one.
-    pub version: Option<String>,
-    /// Which controller implements it, when the spec says.
-    pub controller: Option<String>,
-    /// Policy bundles, parts and dashboards, when the spec lists them.
-    pub parts: BTreeMap<String, Vec<String>>,
-    /// Where it goes.
-    pub clusters: Vec<AddonOnCluster>,
-}
-
-/// An add-on on one cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AddonOnCluster {
-    /// The cluster.
-    pub cluster: String,
-    /// The cluster's overlay.
-    pub overlay: Overlay,
-    /// Values with the overlay's settings merged in.
-    pub values: Values,
-}
-
-/// Backups.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Backup {
-    /// Who does it.
-    pub engine: BackupEngine,
-    /// Its namespace.
-    pub namespace: String,
-    /// Where to.
-    pub store: BackupStore,
-    /// How often.
-    pub schedules: Vec<Schedule>,
-    /// What a restore must achieve.
-    pub objectives: Vec<Objective>,
-    /// When restores are rehearsed.
-    pub drills: Vec<Drill>,
-}
-
-/// Where backups go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BackupStore {
-    /// Kind of store.
-    pub kind: StoreKind,
-    /// The bucket.
-    pub bucket: String,
-    /// Directory in the bucket; empty for its root. Each cluster writes to `<prefix>/<cluster>`.
-    pub prefix: String,
-    /// The region.
-    pub region: String,
-    /// URL of a store that is not Amazon's.
-    pub endpoint: Option<String>,
-    /// Whether the bucket is part of the path.
-    pub force_path_style: bool,
-    /// Where the credentials are.
-    pub credentials_ref: Option<SecretRef>,
-    /// Whether backups cannot be changed.
-    pub object_lock: bool,
-}
-
-/// How often something is backed up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Schedule {
-    /// Its name.
-    pub name: String,
-    /// When, five fields.
-    pub cron: String,
-    /// How long a backup lives, as Velero reads it: `168h`.
-    pub ttl: Duration,
-    /// Only these namespaces; empty: all.
-    pub namespaces: Vec<String>,
-    /// What becomes of volumes.
-    pub volumes: Volumes,
-    /// Whether objects outside namespaces are saved; absent: Velero decides.
-    pub include_cluster_resources: Option<bool>,
-    /// On which clusters.
-    pub clusters: Vec<String>,
-}
-
-/// What a restore must achieve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Objective {
-    /// For what.
-    pub class: String,
-    /// Back within.
-    pub rto: Duration,
-    /// Losing at most.
-    pub rpo: Duration,
-    /// Why it need not be met.
-    pub waiver: Option<String>,
-}
-
-/// When restores are rehearsed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Drill {
-    /// Its name.
-    pub name: String,
-    /// When.
-    pub cron: String,
-    /// Only the n-th of those days in a month.
-    pub nth: Option<u8>,
-    /// Into what.
-    pub target: DrillTarget,
-    /// Who makes the new cluster.
-    pub provider: Option<String>,
-}
-
-/// A group of cells (or tenants) that receives a change together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Wave {
-    /// Its name.
-    pub name: String,
-    /// Its cells.
-    pub cells: Vec<String>,
-    /// Its tenants, when the wave is about tenants.
-    pub tenants: Vec<String>,
-    /// Its applications.
-    pub applications: Vec<String>,
-    /// How long the change must be healthy before the next wave.
-    pub soak: Duration,
-    /// What must hold before it begins.
-    pub gates: Vec<Gate>,
-    /// Who syncs.
-    pub sync: WaveSync,
-    /// How many cells at the same time; absent: all.
-    pub max_parallel: Option<u32>,
 }
 
 /// Names that are the same on every cluster.

@@ -2,8 +2,85 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Application, Cell, Cluster, DnsRecord, DnsZone, Host, TsigKey};
-use crate::platform::{Spec, cluster::Overlay};
+use serde::{Deserialize, Serialize};
+
+use super::{Application, Cell, Cluster};
+use crate::{
+    platform::{
+        Spec,
+        cluster::Overlay,
+        dns::{SharePolicy, TsigAlgorithm},
+    },
+    secret::SecretRef,
+};
+
+/// A host name of applications.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// The name, without a final dot.
+    pub name: String,
+    /// The zone that contains it, when we write to one.
+    pub zone: Option<String>,
+    /// The cells behind it.
+    pub cells: Vec<String>,
+    /// The applications behind it.
+    pub applications: Vec<String>,
+    /// Which cell answers, when there are several.
+    pub policy: Option<SharePolicy>,
+}
+
+/// A zone that we write to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DnsZone {
+    /// Its name, without a final dot.
+    pub name: String,
+    /// `rfc2136`, `cloudflare`, `hosts-file`, or the kind of the provider that serves it (`eks`, `aks`, …).
+    pub kind: String,
+    /// The provider's name, when a provider serves it.
+    pub provider: Option<String>,
+    /// The primary server, `HOST:PORT`, for `rfc2136`.
+    pub server: Option<String>,
+    /// The key that signs updates, for `rfc2136`.
+    pub tsig: Option<TsigKey>,
+    /// Where the token is, for `cloudflare`.
+    pub auth_ref: Option<SecretRef>,
+    /// Seconds that answers may be remembered.
+    pub ttl: u32,
+}
+
+/// The key that signs updates of a zone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TsigKey {
+    /// Its name at the server.
+    pub name: String,
+    /// How it signs.
+    pub algorithm: TsigAlgorithm,
+    /// Where the key is, in base64.
+    pub secret_ref: SecretRef,
+}
+
+/// A set of records with one name and type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DnsRecord {
+    /// The name, without a final dot.
+    pub name: String,
+    /// The zone it is in.
+    pub zone: String,
+    /// `A` or `AAAA`.
+    pub kind: String,
+    /// The addresses, sorted.
+    pub addresses: Vec<IpAddr>,
+    /// Seconds that answers may be remembered.
+    pub ttl: u32,
+    /// The cells behind it.
+    pub cells: Vec<String>,
+    /// Tells record sets of the same name apart, where several cells serve it and the zone's provider chooses among them.
+    pub set_identifier: Option<String>,
+    /// How the zone's provider chooses.
+    pub policy: Option<SharePolicy>,
+    /// Weight in percent, for the policy `weighted`.
+    pub weight: Option<u8>,
+}
 
 /// What `{domain}` is on clusters with this overlay: as said, else the first zone.
 pub(super) fn domain(spec: &Spec, overlay: Overlay) -> Option<String> {

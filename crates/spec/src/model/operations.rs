@@ -2,15 +2,158 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Addon, AddonOnCluster, Application, Backup, BackupStore, Cell, Cluster, Drill, Environment, Objective,
-    Schedule, Wave,
+    Application, Cell, Cluster, Environment,
     build::{environments, push_new, words},
     merge,
 };
-use crate::platform::{self, Spec, Values, cluster, operate::WaveSync, tenancy::Pattern};
+use crate::{
+    platform::{
+        self, Duration, Spec, Values,
+        backup::{BackupEngine, DrillTarget, StoreKind, Volumes},
+        cluster::{self, Overlay},
+        operate::{Gate, WaveSync},
+        tenancy::Pattern,
+    },
+    secret::SecretRef,
+};
+
+/// An add-on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Addon {
+    /// Its name.
+    pub name: String,
+    /// Its sync wave.
+    pub wave: i32,
+    /// Its version, when the spec names one.
+    pub version: Option<String>,
+    /// Which controller implements it, when the spec says.
+    pub controller: Option<String>,
+    /// Policy bundles, parts and dashboards, when the spec lists them.
+    pub parts: BTreeMap<String, Vec<String>>,
+    /// Where it goes.
+    pub clusters: Vec<AddonOnCluster>,
+}
+
+/// An add-on on one cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AddonOnCluster {
+    /// The cluster.
+    pub cluster: String,
+    /// The cluster's overlay.
+    pub overlay: Overlay,
+    /// Values with the overlay's settings merged in.
+    pub values: Values,
+}
+
+/// Backups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Backup {
+    /// Who does it.
+    pub engine: BackupEngine,
+    /// Its namespace.
+    pub namespace: String,
+    /// Where to.
+    pub store: BackupStore,
+    /// How often.
+    pub schedules: Vec<Schedule>,
+    /// What a restore must achieve.
+    pub objectives: Vec<Objective>,
+    /// When restores are rehearsed.
+    pub drills: Vec<Drill>,
+}
+
+/// Where backups go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupStore {
+    /// Kind of store.
+    pub kind: StoreKind,
+    /// The bucket.
+    pub bucket: String,
+    /// Directory in the bucket; empty for its root. Each cluster writes to `<prefix>/<cluster>`.
+    pub prefix: String,
+    /// The region.
+    pub region: String,
+    /// URL of a store that is not Amazon's.
+    pub endpoint: Option<String>,
+    /// Whether the bucket is part of the path.
+    pub force_path_style: bool,
+    /// Where the credentials are.
+    pub credentials_ref: Option<SecretRef>,
+    /// Whether backups cannot be changed.
+    pub object_lock: bool,
+}
+
+/// How often something is backed up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Its name.
+    pub name: String,
+    /// When, five fields.
+    pub cron: String,
+    /// How long a backup lives, as Velero reads it: `168h`.
+    pub ttl: Duration,
+    /// Only these namespaces; empty: all.
+    pub namespaces: Vec<String>,
+    /// What becomes of volumes.
+    pub volumes: Volumes,
+    /// Whether objects outside namespaces are saved; absent: Velero decides.
+    pub include_cluster_resources: Option<bool>,
+    /// On which clusters.
+    pub clusters: Vec<String>,
+}
+
+/// What a restore must achieve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// For what.
+    pub class: String,
+    /// Back within.
+    pub rto: Duration,
+    /// Losing at most.
+    pub rpo: Duration,
+    /// Why it need not be met.
+    pub waiver: Option<String>,
+}
+
+/// When restores are rehearsed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drill {
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub cron: String,
+    /// Only the n-th of those days in a month.
+    pub nth: Option<u8>,
+    /// Into what.
+    pub target: DrillTarget,
+    /// Who makes the new cluster.
+    pub provider: Option<String>,
+}
+
+/// A group of cells (or tenants) that receives a change together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wave {
+    /// Its name.
+    pub name: String,
+    /// Its cells.
+    pub cells: Vec<String>,
+    /// Its tenants, when the wave is about tenants.
+    pub tenants: Vec<String>,
+    /// Its applications.
+    pub applications: Vec<String>,
+    /// How long the change must be healthy before the next wave.
+    pub soak: Duration,
+    /// What must hold before it begins.
+    pub gates: Vec<Gate>,
+    /// Who syncs.
+    pub sync: WaveSync,
+    /// How many cells at the same time; absent: all.
+    pub max_parallel: Option<u32>,
+}
 
 /// Sync waves of the add-ons that the blueprints know: storage and load balancing before operators, these before
 /// ingress and DNS, then what watches and saves.

@@ -12,7 +12,7 @@ use super::{
     Issue, code, did_you_mean,
     form::{NAME_HINT, form, shown},
     scalar::{Meaning, meaning},
-    secrets,
+    secrets, shape,
     yaml::{Entry, Kind, Node, Tree},
 };
 
@@ -39,7 +39,7 @@ const REFUSED: [(&str, &str); 2] = [
 pub(crate) fn check(tree: &Tree, schema: &Value) -> Checked {
     let mut checker =
         Checker { schema, issues: Vec::new(), damaged: BTreeSet::new(), patterns: HashMap::new() };
-    let value = checker.value(&tree.root, schema, "").unwrap_or_else(|| checker.harmless(schema));
+    let value = checker.value(&tree.root, schema, "").unwrap_or_else(|| shape::harmless(schema, schema));
     Checked { value, issues: checker.issues, damaged: checker.damaged }
 }
 
@@ -86,13 +86,12 @@ impl<'s> Checker<'s> {
     }
 
     fn resolve(&self, schema: &'s Value) -> &'s Value {
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix('#'));
-        target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema)
+        shape::resolve(self.schema, schema)
     }
 
     fn object(&mut self, node: &Node, entries: &[Entry], schema: &'s Value, path: &str) -> Value {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let required: Vec<&str> = strings(schema.get("required"));
+        let required: Vec<&str> = shape::strings(schema.get("required"));
         let mut out = Map::new();
         let mut meant = Vec::new();
         for entry in entries {
@@ -109,7 +108,7 @@ impl<'s> Checker<'s> {
                 None => {
                     self.damaged.insert(inner);
                     if required.contains(&entry.key.as_str()) {
-                        out.insert(entry.key.clone(), self.harmless(schema));
+                        out.insert(entry.key.clone(), shape::harmless(self.schema, schema));
                     }
                 }
             }
@@ -118,7 +117,7 @@ impl<'s> Checker<'s> {
             if !entries.iter().any(|entry| entry.key == key) {
                 self.damaged.insert(join(path, key));
                 if let Some(schema) = properties.and_then(|known| known.get(key)) {
-                    out.insert(key.to_owned(), self.harmless(schema));
+                    out.insert(key.to_owned(), shape::harmless(self.schema, schema));
                 }
                 if meant.iter().any(|near| near == key) {
                     continue;
@@ -153,7 +152,7 @@ impl<'s> Checker<'s> {
             return None;
         }
         if let Some(names) = schema.get("propertyNames") {
-            let allowed = constants(self.resolve(names));
+            let allowed = shape::constants(self.resolve(names));
             if !allowed.contains(&entry.key.as_str()) {
                 self.unknown_key(entry, allowed, path);
                 return None;
@@ -212,7 +211,7 @@ impl<'s> Checker<'s> {
             let path = format!("{path}[{index}]");
             self.value(item, inner, &path).unwrap_or_else(|| {
                 self.damaged.insert(path);
-                self.harmless(inner)
+                shape::harmless(self.schema, inner)
             })
         });
         Value::Array(items.collect())
@@ -245,7 +244,8 @@ impl<'s> Checker<'s> {
             }
         }
         let Some((issues, damaged, value)) = best else {
-            let words: Vec<&str> = options.iter().map(|option| words_for(self.resolve(option))).collect();
+            let words: Vec<&str> =
+                options.iter().map(|option| shape::words_for(self.resolve(option))).collect();
             return self.wrong_type(node, &words.join(" or "), path);
         };
         self.issues.extend(issues);
@@ -254,7 +254,7 @@ impl<'s> Checker<'s> {
     }
 
     fn scalar(&mut self, node: &Node, schema: &'s Value, path: &str) -> Option<Value> {
-        let words = words_for(schema);
+        let words = shape::words_for(schema);
         let Kind::Scalar { text, plain } = &node.kind else { return self.wrong_type(node, words, path) };
         let read = if *plain { meaning(text) } else { Meaning::Text };
         if read == Meaning::Nothing {
@@ -346,7 +346,7 @@ impl<'s> Checker<'s> {
             );
             return None;
         }
-        let words = constants(schema);
+        let words = shape::constants(schema);
         if !words.is_empty() && !words.contains(&text) {
             let hint = match did_you_mean(text, words.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`? Allowed: {}", words.join(", ")),
@@ -388,11 +388,13 @@ impl<'s> Checker<'s> {
                     .collect(),
             ),
             Kind::Scalar { text, plain } => {
-                if secrets::looks_secret(text) || secrets::key_says_secret(key, text) {
+                let read = if *plain { meaning(text) } else { Meaning::Text };
+                let said = read == Meaning::Text && secrets::key_says_secret(key, text);
+                if said || secrets::looks_secret(text) {
                     self.secret(node, path);
                     return Value::String(String::new());
                 }
-                match if *plain { meaning(text) } else { Meaning::Text } {
+                match read {
                     Meaning::Nothing => Value::Null,
                     Meaning::Value(value) => value,
                     Meaning::Text => Value::String(text.clone()),
@@ -458,63 +460,8 @@ impl<'s> Checker<'s> {
         let compiled = self.patterns.entry(pattern).or_insert_with(|| Regex::new(pattern).ok());
         compiled.as_ref().is_some_and(|pattern| pattern.is_match(text))
     }
-
-    /// Something of the right type that no rule stumbles over.
-    fn harmless(&self, schema: &Value) -> Value {
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix('#'));
-        let schema = target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema);
-        if let Some(value) = schema.get("const") {
-            return value.clone();
-        }
-        if let Some(options) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
-            return options.first().map_or(Value::Null, |first| self.harmless(first));
-        }
-        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-        match schema.get("type").and_then(Value::as_str) {
-            Some("string") => match format {
-                "duration-hms" => "0s".into(),
-                "secret-ref" => "env:MISSING".into(),
-                "ip" => "0.0.0.0".into(),
-                _ => "".into(),
-            },
-            Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| 0.into()),
-            Some("boolean") => false.into(),
-            Some("array") => Value::Array(Vec::new()),
-            Some("object") => {
-                let required: Vec<&str> = strings(schema.get("required"));
-                let of =
-                    |key: &str| Some((key.to_owned(), self.harmless(schema.get("properties")?.get(key)?)));
-                Value::Object(required.into_iter().filter_map(of).collect())
-            }
-            _ => Value::Null,
-        }
-    }
 }
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-fn strings(list: Option<&Value>) -> Vec<&str> {
-    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// The words an enumeration allows.
-fn constants(schema: &Value) -> Vec<&str> {
-    let options = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
-    match options {
-        Some(options) => options.iter().filter_map(|option| option.get("const")?.as_str()).collect(),
-        None => strings(schema.get("enum")),
-    }
-}
-
-fn words_for(schema: &Value) -> &'static str {
-    match schema.get("type").and_then(Value::as_str) {
-        Some("object") => "a map",
-        Some("array") => "a list",
-        Some("boolean") => "true or false",
-        Some("integer") => "a whole number",
-        Some("number") => "a number",
-        _ => "a text",
-    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod code;
 mod form;
 mod scalar;
 mod secrets;
+mod shape;
 mod yaml;
 
 pub(crate) use check::check;

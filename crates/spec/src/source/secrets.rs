@@ -25,14 +25,13 @@ static FORMS: LazyLock<RegexSet> = LazyLock::new(|| {
 });
 
 /// Endings of keys (lower case, without `-` and `_`) whose values are secrets.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 9] = [
     "password",
     "passwd",
     "passphrase",
     "token",
     "apikey",
     "accesskey",
-    "secretkey",
     "secretaccesskey",
     "privatekey",
     "clientsecret",
@@ -51,4 +50,37 @@ pub(super) fn key_says_secret(key: &str, value: &str) -> bool {
         && !value.starts_with("{{")
         && !value.starts_with("${")
         && value.parse::<SecretRef>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_form_or_their_key() {
+        for text in [
+            "AKIAABCDEFGHIJKLMNOP",
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "https://me:pw@git.example.com/x",
+            &format!("ghp_{}", "a".repeat(36)),
+        ] {
+            assert!(looks_secret(text), "{text}");
+        }
+        for text in
+            ["https://git.example.com:8443/a@b", "ssh://git@git.example.com:22/x", "registry-credentials"]
+        {
+            assert!(!looks_secret(text), "{text}");
+        }
+        assert!(key_says_secret("adminPassword", "x"));
+        assert!(key_says_secret("API_TOKEN", "x"));
+        for (key, value) in [
+            ("password", "env:DB"),
+            ("password", "{{ .Values.x }}"),
+            ("password", ""),
+            ("pullSecret", "registry-credentials"),
+            ("passwordKey", "password"),
+        ] {
+            assert!(!key_says_secret(key, value), "{key}: {value}");
+        }
+    }
 }
