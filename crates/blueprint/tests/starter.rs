@@ -319,6 +319,7 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// Writes the tree to a folder, or says why the test is skipped. With `CI=true` a missing program is a failure.
+#[expect(clippy::print_stderr, reason = "a person must see what was not tried")]
 fn laid_out(name: &str) -> Option<(PathBuf, tempfile::TempDir, Tree)> {
     let Some(program) = program(name) else {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "`{name}` is missing; `./dev tools` builds it");
