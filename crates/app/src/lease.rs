@@ -1,6 +1,6 @@
 //! The right to change a platform, kept as long as the work lasts.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use platform_engine::{
     clock::Clock,
@@ -28,15 +28,12 @@ const RENEWED_EVERY: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// `P0101` when somebody else has it; what `work` says.
-pub async fn with<T, W>(
+pub async fn with<T, E: From<Failure>>(
     app: &App,
     platform: &PlatformName,
     stop: &Stop,
-    work: impl FnOnce(Lease) -> W,
-) -> Result<T, Failure>
-where
-    W: Future<Output = Result<T, Failure>>,
-{
+    work: impl AsyncFnOnce(Lease) -> Result<T, E>,
+) -> Result<T, E> {
     let lease = app
         .state
         .acquire(platform, &app.holder, LASTS, app.clock.now(), &holder::presumed_dead)

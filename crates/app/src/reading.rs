@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use platform_spec::{
-    Event, Failure, Outcome, PlatformName, RunId, StepEvent, StepId,
+    Class, Code, Event, Failure, Outcome, PlatformName, RunId, StepEvent, StepId,
     event::Recorded,
     report::{Counts, Finding, Orphan, RUN_SCHEMA, RunReport, RunStatus, StepReport, StepState},
 };
@@ -186,8 +186,8 @@ impl Line {
             StepEvent::Intended { .. } => return,
             StepEvent::Waiting { waiting_for, .. } => (S::Waiting, Some(waiting_for.clone())),
             StepEvent::GateOpened { question, .. } => (S::Gated, Some(question.clone())),
-            StepEvent::GateDecided { approved: true, .. } => (S::Running, None),
-            StepEvent::GateDecided { approved: false, by } => (S::Running, Some(format!("rejected by {by}"))),
+            StepEvent::GateDecided { approved: true, .. } => (S::Pending, None),
+            StepEvent::GateDecided { approved: false, by } => (S::Failed, Some(format!("rejected by {by}"))),
             StepEvent::Succeeded { outcome, .. } => {
                 self.outcome = Some(*outcome);
                 (S::Succeeded, None)
@@ -208,6 +208,7 @@ impl Line {
             StepEvent::Failed { failure, .. } | StepEvent::Stuck { failure } => {
                 Some(Failure { step: Some(step.clone()), ..failure.clone() })
             }
+            StepEvent::GateDecided { approved: false, by } => Some(rejected(step, by)),
             // A step that is undone after its failure has still failed.
             StepEvent::UndoStarted { .. } | StepEvent::Undone { .. } => self.failure.take(),
             _ => None,
@@ -220,6 +221,13 @@ impl Line {
         self.status = Some(status);
         self.note = note;
     }
+}
+
+fn rejected(step: &StepId, by: &str) -> Failure {
+    let failure = Failure::new(Code::new("P0708"), Class::Config, format!("step `{step}` may not go on"))
+        .because(format!("{by} said no"))
+        .hint("if the answer stands, give the run up with `platform run abandon`");
+    Failure { step: Some(step.clone()), ..failure }
 }
 
 /// A failure in one line: what was done, and the last cause, which holds the original words.

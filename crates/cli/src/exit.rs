@@ -50,12 +50,13 @@ impl Exit {
     /// What a failure means that ended a command.
     pub fn of_failure(failure: &Failure) -> Self {
         match failure.code.as_str() {
+            "P0708" => Self::Rejected,
             // Somebody else holds the lock, or has taken it from us.
             "P0101" | "P0102" => Self::TryAgain,
             // A run that does not exist is a wrong argument.
             "P0104" => Self::Invalid,
-            // Not the command line's fault: a file that cannot be written, and the program itself.
-            "P0906" | "P0999" => Self::Failed,
+            // Not the command line's fault: files that cannot be written, and the program itself.
+            "P0906" | "P0914" | "P0999" => Self::Failed,
             code if code.starts_with("P00") || code.starts_with("P09") => Self::Invalid,
             _ => Self::Failed,
         }
@@ -63,22 +64,20 @@ impl Exit {
 
     /// What the end of a run means.
     pub fn of_report(report: &RunReport) -> Self {
-        match report.status {
-            RunStatus::Interrupted => match &report.error {
-                // A run that was interrupted because its lease went elsewhere: whoever has it now carries on.
-                Some(failure) if Self::of_failure(failure) == Self::TryAgain => Self::TryAgain,
-                _ => Self::Interrupted,
-            },
-            RunStatus::Held | RunStatus::Running if waits_for_a_person(report) => Self::TryAgain,
+        match (report.status, &report.error) {
+            // Broken off by something else than a signal: the disk is full, the lease went elsewhere, …
+            (RunStatus::Interrupted, Some(failure)) if failure.step.is_none() => Self::of_failure(failure),
+            (RunStatus::Interrupted, _) => Self::Interrupted,
+            (RunStatus::Held, None) if waits_for_a_person(report) => Self::TryAgain,
             _ if !report.orphans.is_empty() => Self::LeftBehind,
-            RunStatus::Succeeded => Self::Ok,
-            _ => report.error.as_ref().map_or(Self::Failed, Self::of_failure),
+            (RunStatus::Succeeded, None) => Self::Ok,
+            (_, error) => error.as_ref().map_or(Self::Failed, Self::of_failure),
         }
     }
 }
 
 fn waits_for_a_person(report: &RunReport) -> bool {
-    report.counts.failed == 0 && report.steps.iter().any(|step| step.status == StepState::Gated)
+    report.steps.iter().any(|step| step.status == StepState::Gated)
 }
 
 impl From<Exit> for ExitCode {
@@ -90,4 +89,80 @@ impl From<Exit> for ExitCode {
 /// The failure of the program itself, or of the machine it runs on.
 pub fn out_of_order(deed: &str) -> Failure {
     Failure::new(Code::new("P0999"), Class::Bug, format!("could not {deed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use platform_spec::{
+        RunId, StepId,
+        report::{Counts, Orphan, RUN_SCHEMA, StepReport},
+    };
+
+    use super::*;
+
+    fn failure(code: &'static str) -> Failure {
+        Failure::new(Code::new(code), Class::Config, "it failed")
+    }
+
+    fn ended(status: RunStatus) -> RunReport {
+        RunReport {
+            schema: RUN_SCHEMA.into(),
+            run: Some(RunId::new("R")),
+            flow: "up".into(),
+            platform: None,
+            status,
+            counts: Counts::default(),
+            steps: Vec::new(),
+            orphans: Vec::new(),
+            findings: Vec::new(),
+            elapsed_ms: 0,
+            error: None,
+        }
+    }
+
+    fn gated() -> StepReport {
+        let id = StepId::new("a");
+        StepReport { id, status: StepState::Gated, outcome: None, attempts: 1, elapsed_ms: 0, note: None }
+    }
+
+    fn orphan() -> Orphan {
+        let word = || "it".to_owned();
+        Orphan { place: word(), kind: word(), name: word(), why: word(), age_ms: None }
+    }
+
+    /// The rows that a whole command can show are shown by one in `tests/cli/exit_codes.rs`.
+    #[test]
+    fn every_end_of_a_run_has_its_code() {
+        let of_step = |code| Failure { step: Some(StepId::new("a")), ..failure(code) };
+        let held = || ended(RunStatus::Held);
+        let interrupted = || ended(RunStatus::Interrupted);
+        let table = [
+            (0, ended(RunStatus::Succeeded)),
+            (1, RunReport { error: Some(of_step("P0401")), ..held() }),
+            (1, RunReport { error: Some(of_step("P0401")), ..ended(RunStatus::Failed) }),
+            (1, RunReport { error: Some(failure("P0709")), ..ended(RunStatus::Succeeded) }),
+            (1, RunReport { error: Some(failure("P0108")), ..interrupted() }),
+            (2, RunReport { error: Some(failure("P0003")), ..ended(RunStatus::Failed) }),
+            (3, RunReport { error: Some(of_step("P0708")), ..held() }),
+            (6, RunReport { orphans: vec![orphan()], ..ended(RunStatus::Succeeded) }),
+            (6, RunReport { orphans: vec![orphan()], error: Some(of_step("P0401")), ..ended(RunStatus::Failed) }),
+            (75, RunReport { steps: vec![gated()], ..held() }),
+            (75, RunReport { error: Some(failure("P0101")), ..ended(RunStatus::Failed) }),
+            (75, RunReport { error: Some(failure("P0102")), ..interrupted() }),
+            (130, interrupted()),
+            (130, RunReport { error: Some(of_step("P0401")), ..interrupted() }),
+        ];
+        for (code, report) in table {
+            assert_eq!(Exit::of_report(&report).code(), code, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn what_stops_a_command_before_a_run_has_its_code() {
+        let table =
+            [("P0003", 2), ("P0104", 2), ("P0901", 2), ("P0906", 1), ("P0914", 1), ("P0999", 1), ("P0101", 75)];
+        for (code, exit) in table {
+            assert_eq!(Exit::of_failure(&failure(code)).code(), exit, "{code}");
+        }
+    }
 }

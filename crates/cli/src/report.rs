@@ -10,7 +10,7 @@ use crate::{exit::Exit, printer::Printer, table, words};
 pub fn print(report: &RunReport, printer: &Printer) -> Exit {
     if printer.wants_json() {
         printer.json(report);
-    } else {
+    } else if report.run.is_some() {
         printer.text(format_args!("{}\n", headline(report)));
         if !report.orphans.is_empty() {
             printer.text(format_args!("\nleft behind:\n{}", orphans(&report.orphans)));

@@ -1,4 +1,3 @@
-use platform_spec::{Class, Code};
 use serde_json::{Value, json};
 
 use super::*;
@@ -107,4 +106,15 @@ fn what_was_left_behind_comes_from_the_output_of_a_step() {
 fn a_newer_program_and_a_foreign_step_change_nothing() {
     let reading = read(vec![created(), Event::Unknown, started("zzz", 1)]);
     assert_eq!(reading.report(at(9), true).counts.pending, 2);
+}
+
+#[test]
+fn a_rejected_gate_is_the_error_of_its_run() {
+    let decided = StepEvent::GateDecided { approved: false, by: "ada@loom".into() };
+    let opened = StepEvent::GateOpened { attempt: 1, question: "go on?".into() };
+    let reading =
+        read(vec![created(), started("a", 1), step("a", opened), Event::RunHeld, step("a", decided)]);
+    let report = reading.report(at(9), false);
+    assert_eq!(report.counts.failed, 1);
+    assert_eq!(report.error.map(|error| error.code), Some(Code::new("P0708")));
 }

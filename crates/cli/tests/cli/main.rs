@@ -4,4 +4,6 @@ mod bed;
 mod exit_codes;
 mod explain;
 mod help;
+mod state;
 mod usage;
+mod validate;

@@ -1,0 +1,113 @@
+//! `platform validate`: everything that is wrong, in one go, with its place.
+
+use std::path::{Path, PathBuf};
+
+use crate::bed::Bed;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(Path::new(FIXTURES).join(folder)).expect("fixtures");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable entry").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ext| ext == "yaml"));
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+fn words(files: &[PathBuf]) -> Vec<&str> {
+    files.iter().map(|file| file.to_str().expect("a plain path")).collect()
+}
+
+#[test]
+fn the_examples_are_valid() {
+    let files = files("specs");
+    let said = Bed::new().run(&[&["validate"], words(&files).as_slice()].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.stdout.matches(": valid\n").count(), files.len(), "{said:?}");
+}
+
+#[test]
+fn every_bad_spec_exits_2_and_every_finding_has_a_place_a_code_with_a_page_and_a_hint() {
+    let bed = Bed::new();
+    for file in files("bad-specs") {
+        let said = bed.run(&["validate", "--output", "json", file.to_str().expect("a plain path")]);
+        assert_eq!(said.code, 2, "{said:?}");
+        let document = said.json();
+        assert_eq!(document["valid"], false);
+        let findings = document["findings"].as_array().expect("a list");
+        assert!(!findings.is_empty(), "{document}");
+        for finding in findings {
+            let code = finding["code"].as_str().expect("a code");
+            let page = Path::new(FIXTURES).join(format!("../../docs/errors/{code}.md"));
+            assert!(page.exists(), "{code} has no page");
+            assert!(finding["line"].is_u64() && finding["file"].is_string(), "{finding} has no place");
+            assert!(finding["hint"].is_string(), "{finding} has no hint");
+        }
+    }
+}
+
+#[test]
+fn several_files_are_all_checked_though_the_first_is_bad() {
+    let bed = Bed::new();
+    bed.write("bad.yaml", "kind: Platform\nkind: Platform\n");
+    fs_err::copy(&files("specs")[0], bed.path().join("good.yaml")).expect("the bed is writable");
+    let said = bed.run(&["validate", "bad.yaml", "good.yaml"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stdout.contains("good.yaml: valid"), "{said:?}");
+}
+
+#[test]
+fn a_finding_shows_the_line_and_points_at_the_column() {
+    let bed = Bed::new();
+    assert_eq!(bed.run(&["init"]).code, 0);
+    let text = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
+    bed.write("platform.yaml", &text.replacen("kind: Platform", "kind: Platfrom", 1));
+    insta::assert_snapshot!(bed.run(&["validate"]).story());
+}
+
+/// neither the finding nor the line that is shown with it repeats a secret.
+#[test]
+fn a_secret_in_the_clear_is_reported_and_not_repeated() {
+    const CANARY: &str = "hunter2-canary";
+    let bed = Bed::new();
+    let text = fs_err::read_to_string(&files("specs")[0]).expect("a fixture");
+    bed.write("unknown-key.yaml", &format!("password: {CANARY}\n{text}"));
+    bed.write("no-yaml.yaml", &format!("{text}\n  password: [{CANARY}\n"));
+    let fixture = files("bad-specs").into_iter().find(|file| file.ends_with("08-secrets-in-the-clear.yaml"));
+    fs_err::copy(fixture.expect("the fixture"), bed.path().join("handles.yaml")).expect("the bed is writable");
+    for file in ["unknown-key.yaml", "no-yaml.yaml", "handles.yaml"] {
+        for form in ["text", "json"] {
+            let said = bed.run(&["-vvv", "validate", file, "--output", form]);
+            assert_eq!(said.code, 2, "{said:?}");
+            let all = (said.stdout + &said.stderr).to_lowercase();
+            assert!(!all.contains(CANARY) && !all.contains("akiahunter2"), "{file}: {all}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    insta::assert_snapshot!(Bed::new().run(&["validate", "nowhere.yaml"]).story());
+}
+
+#[test]
+fn what_init_writes_is_valid_and_is_never_overwritten() {
+    let bed = Bed::new();
+    assert_eq!(bed.run(&["init"]).code, 0);
+    let written = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
+    assert_eq!(bed.run(&["validate"]).code, 0);
+    assert_eq!(bed.run(&["init", "--output", "json"]).json()["error"]["code"], "P0904");
+    let kept = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("still there");
+    assert_eq!(kept, written);
+    assert_eq!(bed.run(&["init", "--provider", "moon", "--file", "b.yaml"]).code, 2);
+    assert_eq!(bed.run(&["init", "--blueprint", "moon", "--file", "b.yaml"]).code, 2);
+    assert!(!bed.path().join("b.yaml").exists());
+}
+
+#[test]
+fn the_schema_is_a_json_schema_of_a_platform() {
+    let schema = Bed::new().run(&["schema"]).json();
+    assert!(schema["$schema"].as_str().is_some_and(|dialect| dialect.contains("json-schema.org")));
+    assert!(schema["properties"]["spec"].is_object());
+}
