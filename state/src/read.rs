@@ -83,6 +83,34 @@ fn to_run(row: RunColumns) -> Result<RunRow, Trouble> {
     })
 }
 
+type LedgerColumns = (String, String, String, bool, String, String, String, String, String);
+
+fn to_ledger(row: LedgerColumns) -> Result<LedgerRow, Trouble> {
+    let (key, kind, external_id, owned, detail, made_by, made_at, seen_by, seen_at) = row;
+    Ok(LedgerRow {
+        entry: LedgerEntry { key, kind, external_id, owned, detail: to_value("a detail", &detail)? },
+        made_by: RunId::new(made_by),
+        made_at: to_time(&made_at)?,
+        seen_by: RunId::new(seen_by),
+        seen_at: to_time(&seen_at)?,
+    })
+}
+
+type IntentColumns = (String, String, i64, String, String, Option<String>, String);
+
+fn to_intent(row: IntentColumns) -> Result<IntentRow, Trouble> {
+    let (run, step, attempt, token, intent, operation, at) = row;
+    Ok(IntentRow {
+        run: RunId::new(run),
+        step: StepId::new(step),
+        attempt: to_u32(attempt)?,
+        token,
+        intent: to_value("an intent", &intent)?,
+        operation: operation.map(|text| to_value("an operation", &text)).transpose()?,
+        at: to_time(&at)?,
+    })
+}
+
 /// Reading, and the few writes that people ask for directly.
 ///
 /// Errors are those of the store's contract: [`StoreError::NoSuchRun`] where a run is named, and what the database says.
@@ -219,32 +247,15 @@ impl Sqlite {
     /// Trouble with the database.
     pub async fn ledger(&self, platform: &PlatformName) -> Result<Vec<LedgerRow>, StoreError> {
         let work = async {
-            let rows: Vec<(String, String, String, bool, String, String, String, String, String)> =
-                sqlx::query_as(
-                    "SELECT key, kind, external_id, owned, detail, made.run, made_at, seen.run, seen_at
-                     FROM resources JOIN runs AS made ON made.id = made_by JOIN runs AS seen ON seen.id = seen_by
-                     WHERE resources.platform = ? ORDER BY key",
-                )
-                .bind(platform.as_str())
-                .fetch_all(&self.reader)
-                .await?;
-            rows.into_iter()
-                .map(|(key, kind, external_id, owned, detail, made_by, made_at, seen_by, seen_at)| {
-                    Ok(LedgerRow {
-                        entry: LedgerEntry {
-                            key,
-                            kind,
-                            external_id,
-                            owned,
-                            detail: to_value("a detail", &detail)?,
-                        },
-                        made_by: RunId::new(made_by),
-                        made_at: to_time(&made_at)?,
-                        seen_by: RunId::new(seen_by),
-                        seen_at: to_time(&seen_at)?,
-                    })
-                })
-                .collect()
+            let rows: Vec<LedgerColumns> = sqlx::query_as(
+                "SELECT key, kind, external_id, owned, detail, made.run, made_at, seen.run, seen_at
+                 FROM resources JOIN runs AS made ON made.id = made_by JOIN runs AS seen ON seen.id = seen_by
+                 WHERE resources.platform = ? ORDER BY key",
+            )
+            .bind(platform.as_str())
+            .fetch_all(&self.reader)
+            .await?;
+            rows.into_iter().map(to_ledger).collect()
         };
         self.put(work.await, || format!("read the ledger of platform `{platform}`"))
     }
@@ -255,7 +266,7 @@ impl Sqlite {
     /// Trouble with the database.
     pub async fn open_intents(&self, platform: &PlatformName) -> Result<Vec<IntentRow>, StoreError> {
         let work = async {
-            let rows: Vec<(String, String, i64, String, String, Option<String>, String)> = sqlx::query_as(
+            let rows: Vec<IntentColumns> = sqlx::query_as(
                 "SELECT runs.run, step, attempt, token, intent, operation, at
                  FROM runs JOIN intents ON intents.run = runs.id
                  WHERE platform = ? AND settled_at IS NULL ORDER BY runs.id, seq",
@@ -263,19 +274,7 @@ impl Sqlite {
             .bind(platform.as_str())
             .fetch_all(&self.reader)
             .await?;
-            rows.into_iter()
-                .map(|(run, step, attempt, token, intent, operation, at)| {
-                    Ok(IntentRow {
-                        run: RunId::new(run),
-                        step: StepId::new(step),
-                        attempt: to_u32(attempt)?,
-                        token,
-                        intent: to_value("an intent", &intent)?,
-                        operation: operation.map(|text| to_value("an operation", &text)).transpose()?,
-                        at: to_time(&at)?,
-                    })
-                })
-                .collect()
+            rows.into_iter().map(to_intent).collect()
         };
         self.put(work.await, || format!("read the intents of platform `{platform}`"))
     }

@@ -26,6 +26,8 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
+type Damage = fn(&mut Vec<u8>);
+
 async fn refusal(dir: &Path) -> Failure {
     Sqlite::open(dir).await.expect_err("a refusal")
 }
@@ -106,7 +108,7 @@ async fn a_newer_state_is_refused_and_stays_as_it_is() {
 
 #[tokio::test]
 async fn what_is_no_state_of_ours_is_refused_and_stays_as_it_is() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("a text", |bytes| *bytes = b"dear diary".to_vec()),
         ("noise where the first page was", |bytes| bytes[..4096].fill(0x5a)),
         ("cut in the middle", |bytes| bytes.truncate(bytes.len() / 2 / 4096 * 4096)),

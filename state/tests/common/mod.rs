@@ -15,7 +15,7 @@ use platform_spec::{
     event::{LedgerEntry, Recorded},
 };
 use platform_state::Sqlite;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub const TTL: Duration = Duration::from_secs(30);
 
@@ -144,10 +144,6 @@ impl Trial {
 
 pub fn created(head: &mut Head, plan: &Plan) -> Recorded {
     head.seal(at(0), Event::RunCreated { plan_digest: plan_digest_of(plan), actor: "ada@loft".into() })
-}
-
-pub fn nothing() -> Value {
-    Value::Null
 }
 
 /// A second way in, past the crate: what SQL itself allows.
