@@ -29,6 +29,12 @@ const AT_ONCE: usize = 8;
 /// Names in one update message. It may have 65,535 bytes; a name takes at most about 700.
 const NAMES_PER_UPDATE: usize = 80;
 
+/// Asks, a few questions at the same time, in order. Takes them already made: a closure that makes them one by one would
+/// keep the caller's future from being `Send`.
+async fn at_once<T>(questions: Vec<impl Future<Output = Result<T, DnsError>>>) -> Result<Vec<T>, DnsError> {
+    stream::iter(questions).buffered(AT_ONCE).try_collect().await
+}
+
 /// A zone, its server, and the owner on whose behalf names are published.
 #[derive(Clone)]
 pub struct Dns {
@@ -178,8 +184,7 @@ impl Dns {
     pub async fn verify(&self, records: &[Record]) -> Result<Vec<Answer>, Failure> {
         let ask = async {
             let wanted = self.zone.wanted(records)?;
-            let answers = stream::iter(&wanted).map(|want| self.answer(want)).buffered(AT_ONCE);
-            answers.try_collect::<Vec<Answer>>().await
+            at_once(wanted.iter().map(|want| self.answer(want)).collect()).await
         };
         ask.await.map_err(|error: DnsError| {
             error.into_failure(format!("could not verify zone `{}`", self.zone.name))
@@ -297,8 +302,7 @@ impl Dns {
     /// What the zone holds at each name, in order.
     async fn held<'a>(&self, hosts: impl IntoIterator<Item = &'a Name>) -> Result<Vec<Held>, DnsError> {
         let hosts: Vec<&Name> = hosts.into_iter().collect();
-        let looks = stream::iter(hosts.clone()).map(|host| self.look(host)).buffered(AT_ONCE);
-        let mut held: Vec<Held> = looks.try_collect().await?;
+        let mut held = at_once(hosts.iter().map(|host| self.look(host)).collect()).await?;
         let something: Vec<usize> = (0..held.len()).filter(|n| held[*n] != Held::default()).collect();
         for part in something.chunks(NAMES_PER_UPDATE) {
             let mut message = update(&self.origin);
