@@ -236,6 +236,8 @@ impl GitError {
         if any(&[
             "returned error: 403",
             "dubious ownership",
+            // A login shell that talks instead of starting git.
+            "bad line length character",
             "access denied",
             "write access to repository not granted",
             // A server that takes no pushes over smart HTTP, so that git tried the protocol before it.
@@ -378,12 +380,22 @@ impl GitError {
     }
 }
 
-/// One line, without git's own prefixes and without the advice it gives to people at a keyboard.
+/// Beginnings of lines that say nothing: advice to people at a keyboard, frames, the address that we know.
+const NOISE: &[&str] = &[
+    "hint:",
+    "To ",
+    "Done",
+    "@",
+    "IT IS POSSIBLE THAT SOMEONE",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
+
+/// One line, without the noise.
 fn tidy(stderr: &str) -> String {
-    let lines = stderr.lines().map(str::trim).filter(|line| {
-        !line.is_empty() && !line.starts_with("hint:") && !line.starts_with("To ") && *line != "Done"
-    });
-    lines.collect::<Vec<_>>().join("; ").replace('\t', " ")
+    let lines = stderr.lines().map(str::trim);
+    let telling = lines.filter(|line| !line.is_empty() && !NOISE.iter().any(|noise| line.starts_with(noise)));
+    telling.collect::<Vec<_>>().join("; ").replace('\t', " ")
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Scratch {
     /// Any other kind of remote: a server's repositories are made on the server.
     pub(crate) async fn create_remote(&self, branch: &str) -> Result<(), GitError> {
         let Place::File { path, .. } = &self.place else {
-            return Err(GitError::NoRepository { said: "there is no repository at this address".into() });
+            return Err(GitError::NoRepository { said: "nothing answers to this address".into() });
         };
         let folder_error = |cause| GitError::Work { folder: path.clone(), cause };
         let parent = path.parent().unwrap_or(path);
