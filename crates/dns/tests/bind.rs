@@ -294,3 +294,16 @@ async fn broken_off_anywhere_and_done_again_changes_the_zone_once() {
     assert_eq!(dns.observe(&three()).await.expect("observed"), vec![Seen::Matches; 3]);
     assert_eq!(bind.serial(), before + 1);
 }
+
+/// A workflow engine runs the calls on other threads, behind boxed futures.
+#[test]
+fn the_calls_may_move_between_threads() {
+    fn may_move<T: Send>(_: impl FnOnce(Dns) -> T) {}
+    may_move(|dns| async move {
+        dns.observe(&three()).await?;
+        dns.ensure(&three()).await?;
+        dns.verify(&three()).await?;
+        dns.remove(&["www.example.test"]).await?;
+        dns.list_owned().await
+    });
+}

@@ -305,3 +305,15 @@ async fn a_work_folder_that_cannot_be_made() {
     let failure = Git::find(home.path().join("file/work")).await.expect_err("a file is no folder");
     assert_eq!((failure.code.as_str(), failure.class.as_str()), ("P0312", "config"));
 }
+
+/// A workflow engine runs the calls on other threads, behind boxed futures.
+#[test]
+fn the_calls_may_move_between_threads() {
+    fn may_move<T: Send>(_: impl FnOnce() -> T) {}
+    may_move(|| Git::find("work"));
+    may_move(|| async {
+        let (git, tree) = (Git::find("work").await?, Tree::new());
+        git.observe(&Remote::default(), "main", &tree, &History::default()).await?;
+        git.publish(&Remote::default(), "main", &tree, &History::default(), &info()).await
+    });
+}
