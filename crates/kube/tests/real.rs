@@ -1,7 +1,8 @@
 //! Against a real API server: what only it can say about server-side apply, defaults and normalisation.
 //!
 //! `PLATFORM_TEST_KUBECONFIG` names a kubeconfig of a cluster that may be changed; without it these tests say that they
-//! skip. `PLATFORM_TEST_MANIFESTS` may name further files (separated by `:`) that must be found as wished once applied.
+//! skip. `PLATFORM_TEST_KUBECONFIG_EXPIRED` names one whose client certificate has ended. `PLATFORM_TEST_MANIFESTS` may
+//! name further files (separated by `:`) that must be found as wished once applied.
 #![expect(clippy::print_stderr, reason = "a test that skips has to say so")]
 
 use std::time::Duration;
@@ -77,6 +78,17 @@ async fn it_answers_and_refuses_in_our_words() {
     config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
     let failure = cluster(&config.to_string()).await.uid().await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.class), ("P0402", Class::Retryable), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ran_out_is_said_to_have() {
+    let Ok(path) = std::env::var("PLATFORM_TEST_KUBECONFIG_EXPIRED") else {
+        eprintln!("skipped: PLATFORM_TEST_KUBECONFIG_EXPIRED names no kubeconfig");
+        return;
+    };
+    let text = std::fs::read_to_string(path).expect("the kubeconfig can be read");
+    let failure = cluster(&text).await.uid().await.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.class), ("P0404", Class::AuthExpired), "{failure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 //! End-to-end tests on the bed of real components. One binary, so that one bed serves them all.
 
 mod bed;
+mod kube;
 mod kubelet;
