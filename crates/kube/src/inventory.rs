@@ -21,7 +21,7 @@ use crate::{
 /// What to look for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
-    /// Objects with the label `platform.dev/name: <owner>`.
+    /// Objects with the label `platform.dev/name: <owner>`; none when it is empty.
     pub owner: String,
     /// Objects that Argo CD made for one of these Applications (annotation tracking).
     pub applications: Vec<String>,
@@ -111,7 +111,10 @@ impl Cluster {
     /// The classified refusal, when the cluster does not answer at all or refuses for another reason.
     pub async fn inventory(&self, search: &Search) -> Result<Vec<Remaining>, Failure> {
         let unread = |r: Refusal| r.during(format!("could not ask what {} serves", self.server()));
-        let kinds = self.catalog(true).await.map_err(unread)?.listable();
+        let mut kinds = self.catalog(true).await.map_err(unread)?.listable();
+        if search.owner.is_empty() && search.applications.is_empty() {
+            kinds.clear();
+        }
         let found: Vec<Vec<Remaining>> = futures::stream::iter(kinds)
             .map(|kind| self.search_kind(kind, search))
             .buffered(CONCURRENT)

@@ -90,6 +90,11 @@ impl AppStatus {
         matches!(self.operation.as_deref(), Some("Failed" | "Error"))
     }
 
+    /// Whether the failure of an older commit would stand for ever: Argo CD does not sync what is synced.
+    fn is_left_failed(&self) -> bool {
+        self.has_failed() && !self.tried_commit && self.at_commit && self.sync == "Synced"
+    }
+
     fn is_retrying(&self) -> bool {
         self.retries > 0 && self.operation.as_deref() == Some("Running")
     }
@@ -231,6 +236,13 @@ impl Table {
     /// What tells this look from another: a digest over all rows with the times of their comparisons.
     pub fn digest(&self) -> String {
         hex::encode(Sha256::digest(json!(self.rows).to_string()))
+    }
+
+    /// Whether [`Cluster::refresh_stale`] would have something to do.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.exists && (!row.at_commit || row.is_outdated(now) || row.is_left_failed()))
     }
 
     /// What keeps Applications from converging, in Argo CD's words; `None` while all are well or under way.

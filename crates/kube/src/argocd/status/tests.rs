@@ -134,6 +134,19 @@ fn a_retried_operation_is_told_and_one_for_an_older_commit_is_in_the_way() {
 }
 
 #[test]
+fn a_table_is_stale_when_something_is_to_be_asked_of_argo_cd() {
+    let now: Timestamp = "2026-11-21T10:00:30Z".parse().expect("a time");
+    assert!(!table(&healthy()).is_stale(now));
+    assert!(table(&with("/status/sync/revision", json!("older"))).is_stale(now));
+    let left =
+        json!({"phase": "Failed", "message": "Operation terminated", "syncResult": {"revision": "older"}});
+    assert!(table(&with("/status/operationState", left.clone())).is_stale(now), "nobody would sync it again");
+    let mut live = with("/status/operationState", left);
+    live["status"]["sync"]["status"] = json!("OutOfSync");
+    assert!(!table(&live).is_stale(now), "Argo CD syncs it by itself");
+}
+
+#[test]
 fn an_error_of_comparison_may_pass() {
     let mut live = healthy();
     live["status"]["conditions"] = json!([
