@@ -103,7 +103,7 @@ impl Bed {
     /// When a line of the audit log is not what Kubernetes documents.
     pub fn writes_since(&self, mark: Mark) -> Vec<Write> {
         let log = self.flushed_audit_log();
-        let lines = log[mark.0..].lines().map(|line| serde_json::from_str::<Write>(line));
+        let lines = log[mark.0..].lines().map(serde_json::from_str::<Write>);
         lines
             .map(|write| write.expect("an audit event"))
             .filter(|write| !write.is_dry_run() && write.user() != "kubernetes-super-admin")

@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command},
-    time::{Instant, sleep, timeout},
+    time::{Instant, interval, timeout},
 };
 
 use crate::BoxError;
@@ -98,7 +98,9 @@ impl Running {
         answers: impl Fn() -> F,
     ) -> Result<Self, BoxError> {
         let deadline = Instant::now() + limit;
+        let mut looks = interval(LOOK_AGAIN);
         loop {
+            looks.tick().await;
             if timeout(Duration::from_secs(5), answers()).await.unwrap_or(false) {
                 return Ok(self);
             }
@@ -108,7 +110,6 @@ impl Running {
             if Instant::now() > deadline {
                 return Err(self.trouble(&format!("does not answer after {} s", limit.as_secs())));
             }
-            sleep(LOOK_AGAIN).await;
         }
     }
 

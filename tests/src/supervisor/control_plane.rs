@@ -12,7 +12,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval};
 
 use super::Site;
 use crate::{
@@ -249,7 +249,9 @@ async fn settled(client: &Client) -> Result<(), BoxError> {
     let deadline = Instant::now() + PATIENCE;
     let (nodes, accounts) =
         (Api::<Node>::all(client.clone()), Api::<ServiceAccount>::default_namespaced(client.clone()));
+    let mut looks = interval(Duration::from_millis(200));
     loop {
+        looks.tick().await;
         let ready = nodes.list(&Default::default()).await?.items.iter().filter(|node| is_ready(node)).count();
         let account = accounts.get_opt("default").await?;
         if ready == NODES && account.is_some() {
@@ -262,7 +264,6 @@ async fn settled(client: &Client) -> Result<(), BoxError> {
             )
             .into());
         }
-        sleep(Duration::from_millis(200)).await;
     }
 }
 

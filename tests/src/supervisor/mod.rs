@@ -13,7 +13,10 @@ pub(crate) use dns::{zone_options, zone_text};
 use std::{path::Path, process::Command, time::Duration};
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::wait,
+    },
     unistd::{Pid, getpid},
 };
 use tokio::{
@@ -122,17 +125,11 @@ async fn hang_up(lifeline: bool) {
 
 /// Kills every process of our namespace and removes the folder.
 fn leave_nothing(dir: &Path, keep: bool) {
-    // all but ourselves; harmless elsewhere is guaranteed by the check for process 1 above
+    // all but ourselves, and nobody outside: we are process 1 here, as checked at the beginning
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-    if keep {
-        return;
-    }
-    // a dying process may still write for a moment
-    for _ in 0..50 {
-        if fs_err::remove_dir_all(dir).is_ok() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    while wait().is_ok() {} // orphans are ours too; when none is left nobody writes any more
+    if !keep {
+        drop(fs_err::remove_dir_all(dir)); // what cannot be removed now is swept by the next bed
     }
 }
 
