@@ -109,12 +109,12 @@ impl Bed {
     /// When components are missing and `CI=true`, or when the bed does not start.
     pub fn shared() -> Option<&'static Self> {
         static BED: OnceLock<Option<Bed>> = OnceLock::new();
-        BED.get_or_init(|| match Components::find() {
-            Ok(_) => Some(Self::start_or_attach().unwrap_or_else(|trouble| panic!("the bed: {trouble}"))),
+        BED.get_or_init(|| match possible() {
+            Ok(()) => Some(Self::start_or_attach().unwrap_or_else(|trouble| panic!("the bed: {trouble}"))),
             Err(missing) if env::var("CI").is_ok_and(|ci| ci == "true") => panic!("the bed: {missing}"),
             Err(missing) => {
                 // past the capture of the test harness: a skipped test should be seen
-                drop(writeln!(std::io::stderr(), "skipped: the bed of real components is {missing}"));
+                drop(writeln!(std::io::stderr(), "skipped: no bed of real components: {missing}"));
                 None
             }
         })
@@ -293,6 +293,12 @@ pub(crate) fn enter(isolation: Isolation, door: u32) -> Command {
     }
     command.args(["--net", "--"]);
     command
+}
+
+/// Whether a bed can be made on this machine, or why not.
+fn possible() -> Result<(), String> {
+    Components::find()?;
+    isolation().map(drop).map_err(|trouble| trouble.to_string())
 }
 
 /// How namespaces can be made here.
