@@ -149,25 +149,33 @@ async fn insert_events(db: &mut SqliteConnection, id: i64, events: &[Recorded]) 
     Ok(())
 }
 
+/// Materialised, so that SQLite walks the new rows and finds each step by its key; left to itself it walks all steps of
+/// the run for each batch.
+const UPDATE_STEPS: &str = "
+    WITH new AS MATERIALIZED (
+        SELECT value ->> 0 AS step, value ->> 1 AS state, value ->> 2 AS attempts, value ->> 3 AS outcome,
+               value ->> 4 AS keeps, value ->> 5 AS note, value ->> 6 AS started, value ->> 7 AS ended
+        FROM json_each(?2))
+    UPDATE steps SET
+        state = new.state,
+        attempts = coalesce(new.attempts, steps.attempts),
+        outcome = new.outcome,
+        note = CASE WHEN new.keeps THEN steps.note ELSE new.note END,
+        started_at = coalesce(steps.started_at, new.started),
+        ended_at = new.ended
+    FROM new WHERE steps.run = ?1 AND steps.step = new.step";
+
+/// Materialised for the same reason.
+const ANSWER_INTENTS: &str = "
+    WITH new AS MATERIALIZED (
+        SELECT value ->> 0 AS step, value ->> 1 AS operation, value ->> 2 AS settled FROM json_each(?2))
+    UPDATE intents SET
+        operation = coalesce(new.operation, intents.operation),
+        settled_at = coalesce(new.settled, intents.settled_at)
+    FROM new WHERE intents.run = ?1 AND intents.step = new.step";
+
 async fn update_steps(db: &mut SqliteConnection, id: i64, rows: &str) -> Result<u64, Trouble> {
-    let done = sqlx::query(
-        "UPDATE steps SET
-             state = new.state,
-             attempts = coalesce(new.attempts, steps.attempts),
-             outcome = new.outcome,
-             note = CASE WHEN new.keeps THEN steps.note ELSE new.note END,
-             started_at = coalesce(steps.started_at, new.started),
-             ended_at = new.ended
-         FROM (SELECT value ->> 0 AS step, value ->> 1 AS state, value ->> 2 AS attempts, value ->> 3 AS outcome,
-                      value ->> 4 AS keeps, value ->> 5 AS note, value ->> 6 AS started, value ->> 7 AS ended
-               FROM json_each(?2)) AS new
-         WHERE steps.run = ?1 AND steps.step = new.step",
-    )
-    .bind(id)
-    .bind(rows)
-    .execute(db)
-    .await
-    .map_err(refused)?;
+    let done = sqlx::query(UPDATE_STEPS).bind(id).bind(rows).execute(db).await.map_err(refused)?;
     Ok(done.rows_affected())
 }
 
@@ -188,19 +196,7 @@ async fn write_intents(db: &mut SqliteConnection, id: i64, rows: &Rows) -> Resul
         .map_err(refused)?;
     }
     if let Some(answered) = &rows.answered {
-        sqlx::query(
-            "UPDATE intents SET
-                 operation = coalesce(new.operation, intents.operation),
-                 settled_at = coalesce(new.settled, intents.settled_at)
-             FROM (SELECT value ->> 0 AS step, value ->> 1 AS operation, value ->> 2 AS settled
-                   FROM json_each(?2)) AS new
-             WHERE intents.run = ?1 AND intents.step = new.step",
-        )
-        .bind(id)
-        .bind(answered)
-        .execute(db)
-        .await
-        .map_err(refused)?;
+        sqlx::query(ANSWER_INTENTS).bind(id).bind(answered).execute(db).await.map_err(refused)?;
     }
     Ok(())
 }
@@ -418,4 +414,25 @@ fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Trouble> + Send + '
 
 async fn joined<T>(work: Aside<T>) -> Result<T, Trouble> {
     work.await.map_err(|lost| Trouble::File(std::io::Error::other(lost)))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan that walks all steps of the run for each batch would be right, and a hundred times slower.
+    #[tokio::test]
+    async fn rows_are_found_by_their_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = crate::Sqlite::open(dir.path()).await.unwrap();
+        for (statement, search) in [
+            (UPDATE_STEPS, "SEARCH steps USING PRIMARY KEY (run=? AND step=?)"),
+            (ANSWER_INTENTS, "SEARCH intents USING PRIMARY KEY (run=? AND step=?)"),
+        ] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).bind(1).bind("[]").fetch_all(&store.writer).await.unwrap();
+            assert!(plan.iter().any(|(.., line)| line == search), "{plan:?}");
+        }
+    }
 }
