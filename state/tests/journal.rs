@@ -270,3 +270,37 @@ async fn steps_carry_what_status_shows() {
     assert_eq!(steps[0].title, "do thing 0");
     assert_eq!(steps[0].report(at(100)).elapsed_ms, 1000);
 }
+
+#[tokio::test]
+async fn an_append_that_is_dropped_half_way_is_there_in_full_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut trial = Trial::begin(dir.path(), 1).await;
+    let (mut dropped, mut stored) = (0, 1);
+    for patience in 0..200 {
+        let resumed = |who: &str| Event::RunResumed { actor: who.into() };
+        let head = trial.head.clone();
+        let batch = trial.seal([resumed("one"), resumed("two")]);
+        let patience = async {
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = patience => dropped += 1,
+            done = trial.store.append(&trial.lease, &trial.run, &batch) => done.unwrap(),
+        }
+        // A write waits until the one before it is over, a read does not.
+        trial.store.renew(&trial.lease, common::TTL, at(0)).await.unwrap();
+        let events = trial.store.run(&trial.run).await.unwrap().events;
+        match events - stored {
+            0 => trial.head = head,
+            2 => stored = events,
+            other => panic!("{other} of two events"),
+        }
+    }
+    assert!(dropped > 0, "some were dropped");
+    let stored = trial.store.load(&trial.run).await.unwrap();
+    verify(&stored.plan, &stored.events).unwrap();
+    trial.store.check().await.unwrap();
+}
