@@ -49,8 +49,9 @@ tools *TOOLS:
     [ "${CI:-}" != true ] || exit 1
 
 # the bed for people: `just bed up`, `just bed env`, `just bed exec -- kubectl get pods -A`, `just bed down`
+[positional-arguments]
 bed *ARGS: build
-    {{ bed }} {{ ARGS }}
+    @{{ bed }} "$@"
 
 # the program and the bed, debug build
 build:
