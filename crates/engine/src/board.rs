@@ -72,7 +72,7 @@ pub(crate) struct Indexes {
     pub open_needs: Vec<u32>,
     /// Pending, all needs done.
     pub ready: BTreeSet<usize>,
-    /// Pending, and some need failed or was skipped.
+    /// Policy Forward: pending, and some need failed or was skipped.
     pub doomed: BTreeSet<usize>,
     /// Retrying, by time.
     pub due: BTreeSet<(Timestamp, usize)>,
@@ -86,6 +86,8 @@ pub(crate) struct Indexes {
     pub failed: BTreeSet<usize>,
     /// Being undone.
     pub undoing: BTreeSet<usize>,
+    /// Undone steps: once there is one, the run goes on unwinding.
+    pub undone: usize,
     /// Steps to which nothing more will happen.
     pub settled: usize,
 }
@@ -250,7 +252,7 @@ impl Board {
         if matches!(was, Status::Waiting { .. }) {
             self.forget_look(at);
         }
-        self.index.leave(at, was);
+        self.index.leave(graph, at, was);
         self.index.enter(graph, &self.slots, at, now);
     }
 }
@@ -336,7 +338,7 @@ impl Indexes {
             Status::Pending { .. } => {
                 if self.open_needs[at] == 0 {
                     self.ready.insert(at);
-                } else if graph.needs(at).iter().any(|&need| is_lost(slots[need].status)) {
+                } else if forward(graph) && graph.needs(at).iter().any(|&need| is_lost(slots[need].status)) {
                     self.doomed.insert(at);
                 }
             }
@@ -360,10 +362,18 @@ impl Indexes {
             }
             Status::Running { .. } | Status::Succeeded { .. } | Status::Skipped { .. } | Status::Undone { .. } => {}
         }
+        self.undone += usize::from(matches!(status, Status::Undone { .. }));
         self.settled += usize::from(status.is_settled());
     }
 
-    fn leave(&mut self, at: usize, was: Status) {
+    /// Takes a step from under its old status; what needed it done no longer has that.
+    fn leave(&mut self, graph: &Graph, at: usize, was: Status) {
+        if is_done(was) {
+            for &dependent in graph.dependents(at) {
+                self.open_needs[dependent] += 1;
+                self.ready.remove(&dependent);
+            }
+        }
         match was {
             Status::Pending { .. } => {
                 self.ready.remove(&at);
@@ -389,6 +399,7 @@ impl Indexes {
             }
             Status::Running { .. } | Status::Succeeded { .. } | Status::Skipped { .. } | Status::Undone { .. } => {}
         }
+        self.undone -= usize::from(matches!(was, Status::Undone { .. }));
         self.settled -= usize::from(was.is_settled());
     }
 
@@ -404,7 +415,7 @@ impl Indexes {
                     self.ready.insert(dependent);
                 }
             }
-        } else if is_lost(now) {
+        } else if forward(graph) && is_lost(now) {
             for &dependent in graph.dependents(at) {
                 if matches!(slots[dependent].status, Status::Pending { .. }) {
                     self.doomed.insert(dependent);
@@ -412,6 +423,11 @@ impl Indexes {
             }
         }
     }
+}
+
+/// Only under this policy is a step left out because of another.
+fn forward(graph: &Graph) -> bool {
+    graph.plan.policy == crate::plan::Policy::Forward
 }
 
 fn is_done(status: Status) -> bool {

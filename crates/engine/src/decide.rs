@@ -90,7 +90,7 @@ pub fn decide(graph: &Graph, board: &Board, limits: &Limits, stopping: bool, now
     }
     match graph.plan.policy {
         Policy::Hold if failed => rest(board, Ending::Held),
-        Policy::Unwind if failed || !board.index.undoing.is_empty() => unwind(graph, board),
+        Policy::Unwind if failed || !board.index.undoing.is_empty() || board.index.undone > 0 => unwind(graph, board, limits),
         _ => go_on(graph, board, limits, now),
     }
 }
@@ -161,7 +161,7 @@ fn go_on(graph: &Graph, board: &Board, limits: &Limits, now: Timestamp) -> Vec<A
     actions
 }
 
-fn unwind(graph: &Graph, board: &Board) -> Vec<Action> {
+fn unwind(graph: &Graph, board: &Board, limits: &Limits) -> Vec<Action> {
     if !board.live.is_empty() {
         return Vec::new();
     }
@@ -169,12 +169,16 @@ fn unwind(graph: &Graph, board: &Board) -> Vec<Action> {
         board.to_undo(at) || matches!(board.slot(at).status, Status::Undoing { .. } | Status::Stuck { .. })
     };
     let free = |at: usize| !graph.dependents(at).iter().any(|&dependent| in_the_way(dependent));
+    let mut room = Room::of(board, limits);
     let mut actions = Vec::new();
     for at in (0..graph.len()).rev() {
-        match board.slot(at).status {
-            Status::Undoing { undo, .. } => actions.push(Action::Undo { at, attempt: undo + 1 }),
-            _ if board.to_undo(at) && free(at) => actions.push(Action::Undo { at, attempt: 1 }),
-            _ => {}
+        let attempt = match board.slot(at).status {
+            Status::Undoing { undo, .. } => undo + 1,
+            _ if board.to_undo(at) && free(at) => 1,
+            _ => continue,
+        };
+        if room.take(graph, at) {
+            actions.push(Action::Undo { at, attempt });
         }
     }
     if actions.is_empty() {

@@ -32,3 +32,6 @@ pub mod status;
 pub mod step;
 pub mod store;
 mod worker;
+
+#[cfg(test)]
+mod model_tests;

@@ -1,0 +1,133 @@
+//! What steps reach the world through. Made anew at every start, never stored.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use platform_artifact::Artifacts;
+use platform_engine::step::Call;
+use platform_gitops::{Git, Remote};
+use platform_kube::Cluster;
+use platform_provider::{ClusterRequest, Provider, SecretString};
+use platform_spec::{Class, Code, Failure, secret::SecretRef};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
+
+use crate::trees::TreeStore;
+
+/// The doors.
+pub struct Doors {
+    /// Providers by kind: `existing`, `kind`, …
+    pub providers: BTreeMap<String, Arc<dyn Provider>>,
+    /// Pinned files from outside.
+    pub artifacts: Artifacts,
+    /// The `git` program.
+    pub git: Git,
+    /// Rendered trees.
+    pub trees: TreeStore,
+    clusters: Mutex<HashMap<String, Cluster>>,
+}
+
+/// A cluster, as steps name it in their inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Kind of its provider.
+    pub provider: String,
+    /// The cluster, as its provider is asked for it.
+    pub request: ClusterRequest,
+}
+
+/// A repository, as steps name it in their inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Repository {
+    /// Its name.
+    pub name: String,
+    /// Where this program pushes to.
+    pub push_url: String,
+    /// Where Argo CD pulls from.
+    pub in_cluster_url: String,
+    /// The branch.
+    pub branch: String,
+    /// User name for https.
+    pub username: String,
+    /// Where the password or token is.
+    #[serde(default)]
+    pub auth_ref: Option<SecretRef>,
+}
+
+impl Doors {
+    /// Puts the doors together.
+    pub fn new(
+        providers: BTreeMap<String, Arc<dyn Provider>>,
+        artifacts: Artifacts,
+        git: Git,
+        trees: TreeStore,
+    ) -> Self {
+        Self { providers, artifacts, git, trees, clusters: Mutex::default() }
+    }
+
+    /// The provider of a kind.
+    ///
+    /// # Errors
+    /// `P0710` for one that this program does not have.
+    pub fn provider(&self, kind: &str) -> Result<&Arc<dyn Provider>, Failure> {
+        self.providers.get(kind).ok_or_else(|| {
+            let known: Vec<&str> = self.providers.keys().map(String::as_str).collect();
+            Failure::new(Code::new("P0710"), Class::Config, format!("there is no provider of kind `{kind}`"))
+                .hint(format!("this program has: {}; see `platform providers`", known.join(", ")))
+        })
+    }
+
+    /// Connects to a cluster; a connection is kept for the life of the process.
+    ///
+    /// # Errors
+    /// What the provider refuses; what is wrong with the kubeconfig.
+    pub async fn cluster(&self, reach: &Reach) -> Result<Cluster, Failure> {
+        let mut open = self.clusters.lock().await;
+        if let Some(cluster) = open.get(&reach.request.cluster) {
+            return Ok(cluster.clone());
+        }
+        let access = self.provider(&reach.provider)?.access(&reach.request).await?;
+        let kubeconfig = access.kubeconfig().await?;
+        let cluster = Cluster::connect(&kubeconfig, access.context.as_deref()).await?;
+        // Credentials that end are asked for again each time; those that do not are used as they are.
+        if access.expires.is_none() {
+            open.insert(reach.request.cluster.clone(), cluster.clone());
+        }
+        Ok(cluster)
+    }
+
+    /// Reads what is needed to push to a repository.
+    ///
+    /// # Errors
+    /// A handle that leads nowhere.
+    pub async fn remote(&self, repository: &Repository) -> Result<Remote, Failure> {
+        Ok(match secret(repository.auth_ref.as_ref()).await? {
+            Some(password) => Remote::with_password(&repository.push_url, &repository.username, password),
+            None => Remote::new(&repository.push_url),
+        })
+    }
+}
+
+/// Reads a secret by its handle, if there is one.
+///
+/// # Errors
+/// A handle that leads nowhere.
+pub async fn secret(handle: Option<&SecretRef>) -> Result<Option<SecretString>, Failure> {
+    match handle {
+        Some(handle) => platform_provider::secret::read(handle).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads a step's input.
+///
+/// # Errors
+/// `P0702`: the plan was made by a program that meant something else by this step.
+pub fn input<T: DeserializeOwned>(call: &Call) -> Result<T, Failure> {
+    serde_json::from_value(call.input.clone()).map_err(|error| {
+        Failure::new(Code::new("P0702"), Class::Bug, format!("step `{}` cannot read its input", call.step))
+            .because(error)
+    })
+}
