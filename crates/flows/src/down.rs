@@ -1,0 +1,103 @@
+//! `down`: removes what is ours, in reverse, and ends with a search that does not trust our own memory.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use platform_engine::plan::{Plan, Policy, Retry};
+use platform_spec::StepId;
+use serde_json::json;
+
+use crate::{
+    draft::{Draft, Pace},
+    steps::{self, names},
+    up::pace,
+    wish::{Wish, outputs_of, reach},
+};
+
+/// How long `down` waits for something that is being deleted, unless told otherwise: load balancers and volumes of
+/// clouds take minutes.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Plans `down`. Pure: the same wish gives the same plan.
+///
+/// Applications go first, with their load balancers and volumes, while the controllers that must release those are
+/// still there; then names, Argo CD and everything else that bears our label, the cluster's resources in reverse, and
+/// last the repositories, which are only let go.
+pub fn down(wish: &Wish, patience: Duration) -> Plan {
+    let model = &wish.model;
+    let mut plan = Draft::new("down", &model.platform, Policy::Forward, &model.spec_digest, &wish.state_digest());
+    let deleting = Pace {
+        typical_ms: 60_000,
+        deadline_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+    };
+
+    let mut before_dns = Vec::new();
+    let mut last = Vec::new();
+    for cluster in &model.clusters {
+        let reach = reach(model, cluster);
+        let id = |what: &str| format!("{}/{what}", cluster.name);
+        let applications = plan.step(
+            id("applications.remove"),
+            format!("applications of `{}`, with their load balancers and volumes", cluster.name),
+            names::APPLICATIONS_REMOVE,
+            &[],
+            deleting,
+            Retry::R5,
+            json!({ "reach": reach, "namespace": model.argocd.namespace }),
+        );
+        let swept = plan.step(
+            id("objects.remove"),
+            format!("Argo CD and everything else of ours in `{}`", cluster.name),
+            names::OBJECTS_REMOVE,
+            &[&applications],
+            deleting,
+            Retry::R5,
+            json!({ "reach": reach, "owner": model.platform }),
+        );
+        before_dns.push(applications);
+
+        // In reverse: what needs a resource goes before it.
+        let mut gone: BTreeMap<String, StepId> = BTreeMap::new();
+        let resources = &wish.resources[&cluster.name];
+        for resource in resources.iter().rev() {
+            let mut needs = vec![swept.clone()];
+            let users = resources.iter().filter(|user| user.needs.contains(&resource.id));
+            needs.extend(users.filter_map(|user| gone.get(&user.id).cloned()));
+            let step = plan.step(
+                id(&format!("{}.remove", resource.id)),
+                format!("remove or release {}", resource.title),
+                names::RESOURCE_REMOVE,
+                &needs.iter().collect::<Vec<_>>(),
+                pace(resource),
+                Retry::R5,
+                json!({ "reach": reach, "resource": resource.id, "outputs": outputs_of(&[], &gone) }),
+            );
+            plan.sharing(&resource.shares);
+            gone.insert(resource.id.clone(), step);
+        }
+        last.extend(gone.into_values());
+    }
+
+    for zone in steps::dns::zones(model) {
+        last.push(plan.step(
+            format!("dns/{}.remove", zone.name),
+            format!("our names in `{}`", zone.name),
+            names::DNS_REMOVE,
+            &before_dns.iter().collect::<Vec<_>>(),
+            Pace::QUICK,
+            Retry::R5,
+            json!({ "zone": zone, "owner": model.platform }),
+        ));
+    }
+    for repository in wish.repositories() {
+        plan.step(
+            format!("repository/{}.release", repository.name),
+            format!("let go of `{}`; what is in Git stays", repository.name),
+            names::REPOSITORY_RELEASE,
+            &last.iter().collect::<Vec<_>>(),
+            Pace::QUICK,
+            Retry::R1,
+            json!({ "repository": repository }),
+        );
+    }
+    plan.finish()
+}

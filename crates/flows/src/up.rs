@@ -1,0 +1,289 @@
+//! `up`: everything the spec asks for.
+//!
+//! Read [`up`] from top to bottom: it is the table of contents.
+
+use std::collections::BTreeMap;
+
+use platform_engine::plan::{Plan, Policy, Retry};
+use platform_provider::Resource;
+use platform_spec::{Class, Code, Failure, StepId, model::Cluster};
+use serde_json::json;
+
+use crate::{
+    doors::{Reach, Repository},
+    draft::{Draft, Pace, from},
+    steps::{self, names},
+    wish::{Wish, outputs_of, reach},
+};
+
+/// Plans `up`. Pure: the same wish gives the same plan.
+///
+/// # Errors
+/// `P0712` for a topology that this version cannot bring about yet.
+pub fn up(wish: &Wish) -> Result<Plan, Failure> {
+    one_argocd_each(wish)?;
+    let model = &wish.model;
+    let mut plan = Draft::new("up", &model.platform, Policy::Hold, &model.spec_digest, &wish.state_digest());
+
+    let repositories: Vec<(Repository, StepId)> =
+        wish.repositories().into_iter().map(|r| (r.clone(), publish(&mut plan, wish, r))).collect();
+    for cluster in &model.clusters {
+        let at = Site { wish, cluster, reach: reach(model, cluster) };
+        let made = at.resources(&mut plan);
+        let ready = at.ready(&mut plan, &made);
+        let argocd = at.argocd(&mut plan, &ready);
+        let pulls = at.repository_secrets(&mut plan, &repositories, &argocd);
+        let velero = at.velero_credentials(&mut plan, &ready);
+        let root = at.bootstrap(&mut plan, &repositories, &pulls, velero.as_ref());
+        let synced = at.synced(&mut plan, &repositories, &root);
+        at.backups(&mut plan, &synced);
+    }
+    names_in_dns(&mut plan, wish);
+    Ok(plan.finish())
+}
+
+/// One cluster, while its part of the plan is written.
+struct Site<'a> {
+    wish: &'a Wish,
+    cluster: &'a Cluster,
+    reach: Reach,
+}
+
+impl Site<'_> {
+    fn id(&self, what: &str) -> String {
+        format!("{}/{what}", self.cluster.name)
+    }
+
+    /// What the provider declares, in its order.
+    fn resources(&self, plan: &mut Draft) -> Vec<StepId> {
+        let mut ids: BTreeMap<String, StepId> = BTreeMap::new();
+        for resource in &self.wish.resources[&self.cluster.name] {
+            let needs: Vec<&StepId> = resource.needs.iter().filter_map(|need| ids.get(need)).collect();
+            let input = json!({
+                "reach": self.reach,
+                "resource": resource.id,
+                "outputs": outputs_of(&resource.needs, &ids),
+            });
+            let pace = pace(resource);
+            let retry = retry(resource);
+            let id = plan.step(
+                self.id(&resource.id),
+                resource.title.clone(),
+                names::RESOURCE_ENSURE,
+                &needs,
+                pace,
+                retry,
+                input,
+            );
+            plan.sharing(&resource.shares);
+            ids.insert(resource.id.clone(), id);
+        }
+        ids.into_values().collect()
+    }
+
+    fn ready(&self, plan: &mut Draft, made: &[StepId]) -> StepId {
+        let needs: Vec<&StepId> = made.iter().collect();
+        plan.step(
+            self.id("ready"),
+            format!("Kubernetes API and nodes of `{}`", self.cluster.name),
+            names::CLUSTER_READY,
+            &needs,
+            Pace::SETTLING,
+            Retry::R2,
+            json!({ "reach": self.reach }),
+        )
+    }
+
+    fn argocd(&self, plan: &mut Draft, ready: &StepId) -> StepId {
+        let argocd = &self.wish.model.argocd;
+        plan.step(
+            self.id("argocd.install"),
+            format!("Argo CD {}", argocd.version),
+            names::ARGOCD_INSTALL,
+            &[ready],
+            Pace::SETTLING,
+            Retry::R2,
+            json!({
+                "reach": self.reach,
+                "version": argocd.version,
+                "namespace": argocd.namespace,
+                "poll_interval": argocd.poll_interval,
+            }),
+        )
+    }
+
+    /// Argo CD learns how to pull each repository, before anything asks it to.
+    fn repository_secrets(
+        &self,
+        plan: &mut Draft,
+        repositories: &[(Repository, StepId)],
+        argocd: &StepId,
+    ) -> Vec<StepId> {
+        repositories
+            .iter()
+            .map(|(repository, _)| {
+                plan.step(
+                    self.id(&format!("argocd.repository/{}", repository.name)),
+                    format!("Argo CD may pull `{}`", repository.name),
+                    names::ARGOCD_REPOSITORY,
+                    &[argocd],
+                    Pace::QUICK,
+                    Retry::R1,
+                    json!({
+                        "reach": self.reach,
+                        "namespace": self.wish.model.argocd.namespace,
+                        "repository": repository,
+                    }),
+                )
+            })
+            .collect()
+    }
+
+    /// The one secret that Velero needs and that must not be in Git.
+    fn velero_credentials(&self, plan: &mut Draft, ready: &StepId) -> Option<StepId> {
+        let backup = self.wish.model.backup.as_ref()?;
+        let credentials = backup.store.credentials_ref.as_ref()?;
+        Some(plan.step(
+            self.id("velero.credentials"),
+            "credentials of the backup store",
+            names::VELERO_CREDENTIALS,
+            &[ready],
+            Pace::QUICK,
+            Retry::R1,
+            json!({ "reach": self.reach, "namespace": backup.namespace, "credentials_ref": credentials }),
+        ))
+    }
+
+    /// Projects and the root application: from here on everything comes from Git.
+    fn bootstrap(
+        &self,
+        plan: &mut Draft,
+        repositories: &[(Repository, StepId)],
+        pulls: &[StepId],
+        velero: Option<&StepId>,
+    ) -> StepId {
+        let published = repositories.iter().map(|(_, published)| published);
+        let needs: Vec<&StepId> = published.chain(pulls).chain(velero).collect();
+        let platform = self.wish.model.platform_repository().map(|r| r.name.clone()).unwrap_or_default();
+        plan.step(
+            self.id("argocd.root"),
+            "projects and the root application",
+            names::ARGOCD_ROOT,
+            &needs,
+            Pace::QUICK,
+            Retry::R1,
+            json!({ "reach": self.reach, "tree": self.wish.trees.get(&platform) }),
+        )
+    }
+
+    /// Every Application that brings workloads is synced and healthy at the commit that we published.
+    fn synced(&self, plan: &mut Draft, repositories: &[(Repository, StepId)], root: &StepId) -> StepId {
+        let commits: BTreeMap<&str, serde_json::Value> =
+            repositories.iter().map(|(r, published)| (r.in_cluster_url.as_str(), from(published, "/commit"))).collect();
+        plan.step(
+            self.id("argocd.synced"),
+            format!("{} applications synced and healthy", self.wish.leaves.len()),
+            names::ARGOCD_SYNCED,
+            &[root],
+            Pace::SYNC,
+            Retry::R2,
+            json!({ "reach": self.reach, "applications": self.wish.leaves, "commits": commits }),
+        )
+    }
+
+    /// Velero works, its schedules are there, and one backup has gone through.
+    fn backups(&self, plan: &mut Draft, synced: &StepId) {
+        let Some(backup) = &self.wish.model.backup else { return };
+        let schedules: Vec<&str> = backup
+            .schedules
+            .iter()
+            .filter(|schedule| schedule.clusters.contains(&self.cluster.name))
+            .map(|schedule| schedule.name.as_str())
+            .collect();
+        let ready = plan.step(
+            self.id("velero.ready"),
+            "backup store available, schedules enabled",
+            names::VELERO_READY,
+            &[synced],
+            Pace::SETTLING,
+            Retry::R2,
+            json!({ "reach": self.reach, "namespace": backup.namespace, "schedules": schedules }),
+        );
+        plan.step(
+            self.id("backup.first"),
+            "first backup",
+            names::BACKUP_FIRST,
+            &[&ready],
+            Pace::SETTLING,
+            Retry::R2,
+            json!({ "reach": self.reach, "namespace": backup.namespace }),
+        );
+    }
+}
+
+fn publish(plan: &mut Draft, wish: &Wish, repository: Repository) -> StepId {
+    plan.step(
+        format!("repository/{}", repository.name),
+        format!("publish `{}`", repository.name),
+        names::REPOSITORY_PUBLISH,
+        &[],
+        Pace::QUICK,
+        Retry::R1,
+        json!({
+            "repository": repository,
+            "tree": wish.trees.get(&repository.name),
+            "message": format!("platform {}: spec {}", wish.model.platform, &wish.model.spec_digest[..12]),
+            "when": wish.revision,
+            "known": wish.known_commit(&repository),
+            "overwrite_edits": wish.overwrite_edits,
+        }),
+    )
+}
+
+/// Names of applications, once everything behind them is up.
+fn names_in_dns(plan: &mut Draft, wish: &Wish) {
+    let before: Vec<StepId> =
+        wish.model.clusters.iter().map(|cluster| StepId::new(format!("{}/argocd.synced", cluster.name))).collect();
+    let needs: Vec<&StepId> = before.iter().collect();
+    for zone in steps::dns::zones(&wish.model) {
+        plan.step(
+            format!("dns/{}", zone.name),
+            format!("{} names in `{}`", zone.hosts.len(), zone.name),
+            names::DNS_PUBLISH,
+            &needs,
+            Pace::QUICK,
+            Retry::R1,
+            json!({ "zone": zone, "owner": wish.model.platform }),
+        );
+    }
+}
+
+/// Registering clusters of other Argo CDs is not built yet; saying so beats half a platform.
+fn one_argocd_each(wish: &Wish) -> Result<(), Failure> {
+    match wish.model.clusters.iter().find(|cluster| cluster.argocd != cluster.name) {
+        None => Ok(()),
+        Some(cluster) => Err(Failure::new(
+            Code::new("P0712"),
+            Class::Config,
+            format!("cluster `{}` is served by the Argo CD of cluster `{}`", cluster.name, cluster.argocd),
+        )
+        .because("this version installs one Argo CD on each cluster and cannot register a cluster with another")
+        .hint("set `argocd.topology: dedicated`, or describe one cluster only")),
+    }
+}
+
+pub(crate) fn pace(resource: &Resource) -> Pace {
+    Pace { typical_ms: resource.typical_ms, deadline_ms: resource.deadline_ms }
+}
+
+fn retry(resource: &Resource) -> Retry {
+    use platform_provider::Retry as P;
+    match resource.retry {
+        P::R0 => Retry::R0,
+        P::R1 => Retry::R1,
+        P::R2 => Retry::R2,
+        P::R3 => Retry::R3,
+        P::R4 => Retry::R4,
+        P::R5 => Retry::R5,
+    }
+}

@@ -1,0 +1,175 @@
+//! Everything a plan is made from, gathered before anything is decided: the derived model, what providers declare, the
+//! rendered trees, and the ledger.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use platform_blueprint::{Blueprint, LeafApplication, Trees};
+use platform_engine::plan::ledger_digest;
+use platform_provider::{ClusterRequest, Resource, resource};
+use platform_spec::{
+    Class, Code, Failure, PlatformName, StepId,
+    event::LedgerEntry,
+    model::{self, Model},
+};
+use serde_json::{Value, json};
+
+use crate::doors::{Doors, Reach, Repository};
+
+/// What a plan is made from.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What the spec means.
+    pub model: Model,
+    /// What exists because of us.
+    pub ledger: Vec<LedgerEntry>,
+    /// The time that commits bear: when the spec was last revised.
+    pub revision: Timestamp,
+    /// Whether edits by people at rendered paths may be overwritten.
+    pub overwrite_edits: bool,
+    pub(crate) resources: BTreeMap<String, Vec<Resource>>,
+    pub(crate) trees: BTreeMap<String, String>,
+    pub(crate) leaves: Vec<LeafApplication>,
+}
+
+/// What rendering gives: trees by repository, and the Applications that must be healthy in the end.
+pub struct Rendered {
+    /// Trees by repository.
+    pub trees: Trees,
+    /// Applications that bring workloads.
+    pub leaves: Vec<LeafApplication>,
+}
+
+/// Renders a model's blueprint.
+///
+/// # Errors
+/// An unknown blueprint, parameters that do not fit, an artifact that cannot be had: all before anything changed.
+pub async fn render(doors: &Doors, model: &Model) -> Result<Rendered, Failure> {
+    let blueprint = Blueprint::embedded(&model.blueprint.name)?;
+    let mut artifacts = BTreeMap::new();
+    for needed in blueprint.needed_artifacts() {
+        let bytes = doors.artifacts.get(&needed.name, &needed.version).await?;
+        artifacts.insert(needed.name.clone(), bytes);
+    }
+    let params = serde_json::to_value(&model.blueprint.params).map_err(|error| {
+        Failure::new(Code::new("P0702"), Class::Bug, "the blueprint's parameters are no JSON").because(error)
+    })?;
+    let trees = blueprint.render(model, &params, &artifacts)?;
+    let mut leaves = Vec::new();
+    for (name, tree) in &trees.repositories {
+        leaves.extend(platform_blueprint::leaf_applications(name, tree)?);
+    }
+    Ok(Rendered { trees, leaves })
+}
+
+impl Wish {
+    /// Gathers what `up` needs. Looks, renders and keeps the rendered trees; changes nothing outside.
+    ///
+    /// # Errors
+    /// What a provider or the blueprint refuses.
+    pub async fn to_have(
+        doors: &Doors,
+        model: Model,
+        ledger: Vec<LedgerEntry>,
+        revision: Timestamp,
+    ) -> Result<Self, Failure> {
+        let rendered = render(doors, &model).await?;
+        let mut wish = Self::to_lose(doors, model, ledger, revision).await?;
+        for (name, tree) in &rendered.trees.repositories {
+            wish.trees.insert(name.clone(), doors.trees.put(&git_tree(tree))?);
+        }
+        wish.leaves = rendered.leaves;
+        Ok(wish)
+    }
+
+    /// Gathers what `down` needs: as [`Self::to_have`], without rendering.
+    ///
+    /// # Errors
+    /// What a provider refuses to declare.
+    pub async fn to_lose(
+        doors: &Doors,
+        model: Model,
+        ledger: Vec<LedgerEntry>,
+        revision: Timestamp,
+    ) -> Result<Self, Failure> {
+        let mut resources = BTreeMap::new();
+        for cluster in &model.clusters {
+            let reach = reach(&model, cluster);
+            let declared = doors.provider(&reach.provider)?.resources(&reach.request).await?;
+            let ordered = resource::order(&reach.provider, &declared)?;
+            resources.insert(cluster.name.clone(), ordered.into_iter().cloned().collect());
+        }
+        Ok(Self {
+            model,
+            ledger,
+            revision,
+            overwrite_edits: false,
+            resources,
+            trees: BTreeMap::new(),
+            leaves: Vec::new(),
+        })
+    }
+
+    pub(crate) fn state_digest(&self) -> String {
+        ledger_digest(&self.ledger)
+    }
+
+    /// The last commit that the ledger knows of a repository.
+    pub(crate) fn known_commit(&self, repository: &Repository) -> Option<String> {
+        let key = crate::steps::repository::key(repository);
+        let entry = self.ledger.iter().find(|entry| entry.key == key)?;
+        (entry.external_id == repository.push_url)
+            .then(|| entry.detail.get("commit").and_then(Value::as_str).map(str::to_owned))?
+    }
+
+    pub(crate) fn repositories(&self) -> Vec<Repository> {
+        self.model.repositories.iter().map(|repository| self.repository(repository)).collect()
+    }
+
+    fn repository(&self, repository: &model::Repository) -> Repository {
+        Repository {
+            name: repository.name.clone(),
+            push_url: repository.push_url.clone(),
+            in_cluster_url: repository.in_cluster_url.clone(),
+            branch: repository.branch.clone(),
+            username: self.model.git.username.clone(),
+            auth_ref: self.model.git.auth_ref.clone(),
+        }
+    }
+}
+
+/// How steps name a cluster.
+pub fn reach(model: &Model, cluster: &model::Cluster) -> Reach {
+    let request = ClusterRequest {
+        platform: PlatformName::new(&model.platform),
+        cluster: cluster.name.clone(),
+        provider: cluster.provider.name.clone(),
+        region: cluster.region.clone(),
+        kubernetes_version: cluster.kubernetes_version.clone(),
+        config: json!(cluster.provider.config),
+        spec: cluster.settings.clone(),
+        credentials: cluster.provider.credentials_ref.clone(),
+        tags: model.labels.clone(),
+    };
+    Reach { provider: cluster.provider.kind.clone(), request }
+}
+
+/// A rendered tree as Git takes it.
+pub fn git_tree(tree: &platform_blueprint::Tree) -> platform_gitops::tree::Tree {
+    tree.files
+        .iter()
+        .map(|(path, file)| {
+            let file = platform_gitops::tree::File { bytes: file.bytes.clone(), executable: file.executable };
+            (path.clone(), file)
+        })
+        .collect()
+}
+
+/// Outputs of the resources that one needs, as references: `{"network": {"$from": "demo/network"}}`.
+pub(crate) fn outputs_of(needs: &[String], ids: &BTreeMap<String, StepId>) -> Value {
+    needs
+        .iter()
+        .filter_map(|need| Some((need.clone(), crate::draft::from(ids.get(need)?, ""))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
