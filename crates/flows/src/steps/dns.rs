@@ -1,0 +1,235 @@
+//! Names in zones: `dns.publish` and `dns.remove`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use async_trait::async_trait;
+use platform_dns::{Dns, Record, Seen, Tsig, Zone};
+use platform_engine::step::{Call, Observed, Progress, Step};
+use platform_spec::{
+    Class, Code, Failure, LedgerChange,
+    event::LedgerEntry,
+    model::{Model, TsigKey},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::cluster::wait_for;
+use crate::doors::{input, secret};
+
+/// A zone with the names that belong in it, as steps have it in their inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedZone {
+    /// Its name.
+    pub name: String,
+    /// The primary server, `HOST:PORT`.
+    pub server: String,
+    /// The key that signs updates.
+    pub tsig: TsigKey,
+    /// Seconds that answers may be remembered.
+    pub ttl: u32,
+    /// Addresses by host.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// The zones that we write to by RFC 2136, with their names. Zones of clouds are written by ExternalDNS in the cluster.
+pub fn zones(model: &Model) -> Vec<NamedZone> {
+    model
+        .dns_zones
+        .iter()
+        .filter(|zone| zone.kind == "rfc2136")
+        .filter_map(|zone| {
+            let mut hosts: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+            for record in model.dns_records.iter().filter(|record| record.zone == zone.name) {
+                hosts.entry(record.name.clone()).or_default().extend(&record.addresses);
+            }
+            Some(NamedZone {
+                name: zone.name.clone(),
+                server: zone.server.clone()?,
+                tsig: zone.tsig.clone()?,
+                ttl: zone.ttl,
+                hosts,
+            })
+        })
+        .collect()
+}
+
+/// Input of both steps.
+#[derive(Serialize, Deserialize)]
+struct Input {
+    zone: NamedZone,
+    owner: String,
+}
+
+impl Input {
+    fn records(&self) -> Vec<Record> {
+        let hosts = self.zone.hosts.iter();
+        hosts.map(|(host, addresses)| Record::addresses(host, addresses.iter().copied())).collect()
+    }
+
+    fn key(&self, host: &str) -> String {
+        format!("dns/{}/{host}", self.zone.name)
+    }
+
+    fn put(&self, stale: &[String]) -> Vec<LedgerChange> {
+        let put = self.zone.hosts.iter().map(|(host, addresses)| {
+            LedgerChange::Put(LedgerEntry {
+                key: self.key(host),
+                kind: "dns_record".into(),
+                external_id: host.clone(),
+                owned: true,
+                detail: json!({ "addresses": addresses }),
+            })
+        });
+        let drop = stale.iter().map(|host| LedgerChange::Drop { key: self.key(host) });
+        put.chain(drop).collect()
+    }
+
+    /// Names of ours that the spec does not ask for any more. A server that refuses transfers cannot tell; then only
+    /// `down` with the spec that still had them removes them.
+    async fn stale(&self, dns: &Dns) -> Result<Vec<String>, Failure> {
+        match dns.list_owned().await {
+            Ok(owned) => Ok(owned
+                .into_iter()
+                .map(|owned| owned.host)
+                .filter(|host| !self.zone.hosts.contains_key(host))
+                .collect()),
+            Err(failure) if failure.code.as_str() == NO_TRANSFER => Ok(Vec::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// The server refuses zone transfers to our key.
+const NO_TRANSFER: &str = "P0508";
+
+/// Connects to a zone on behalf of an owner; reads its key.
+///
+/// # Errors
+/// A handle that leads nowhere, a zone or key that cannot be.
+pub(crate) async fn open(zone: &NamedZone, owner: &str) -> Result<Dns, Failure> {
+    let key = secret(Some(&zone.tsig.secret_ref)).await?.unwrap_or_default();
+    let algorithm = serde_json::to_value(zone.tsig.algorithm).ok();
+    let tsig = Tsig {
+        name: zone.tsig.name.clone(),
+        algorithm: algorithm.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+        secret: key,
+    };
+    Dns::new(Zone { name: zone.name.clone(), server: zone.server.clone(), tsig, ttl: zone.ttl }, owner)
+}
+
+/// Publishes names, each with a record that says whose it is, and takes out those of ours that are not wanted any more.
+pub(crate) struct Publish;
+
+#[async_trait]
+impl Step for Publish {
+    async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
+        let input: Input = input(call)?;
+        let dns = open(&input.zone, &input.owner).await?;
+        let records = input.records();
+        let seen = dns.observe(&records).await?;
+        let foreign: Vec<String> = seen
+            .iter()
+            .zip(&records)
+            .filter_map(|(seen, record)| match seen {
+                Seen::Foreign { found, .. } => Some(format!("{} ({})", record.host, found.join(", "))),
+                _ => None,
+            })
+            .collect();
+        if !foreign.is_empty() {
+            return Err(Failure::new(
+                Code::new("P0506"),
+                Class::Forbidden,
+                format!("names in zone `{}` belong to somebody else", input.zone.name),
+            )
+            .hint("choose other hosts in the spec, or remove those records where they are kept")
+            .blocked_by(foreign));
+        }
+        let stale = input.stale(&dns).await?;
+        let wrong = seen.iter().filter(|seen| !matches!(seen, Seen::Matches)).count();
+        if wrong == 0 && stale.is_empty() {
+            let answers = dns.verify(&records).await?;
+            if let Some(answer) = answers.iter().find(|answer| !answer.ok) {
+                let found = answer.found.join(", ");
+                let words = format!("{} at {} (it answers {found})", answer.host, input.zone.server);
+                return Ok(Observed::InProgress(wait_for(words)));
+            }
+            let output = json!({ "hosts": input.zone.hosts.keys().collect::<Vec<_>>() });
+            return Ok(Observed::Matches { output, ledger: input.put(&[]) });
+        }
+        if seen.iter().all(|seen| matches!(seen, Seen::Absent)) && stale.is_empty() {
+            return Ok(Observed::Absent);
+        }
+        Ok(Observed::Differs { how: format!("{wrong} names to write, {} to take out", stale.len()) })
+    }
+
+    fn intent(&self, call: &Call) -> Option<Value> {
+        Some(json!({ "publish": call.input["zone"]["hosts"], "zone": call.input["zone"]["name"] }))
+    }
+
+    async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
+        let input: Input = input(call)?;
+        let dns = open(&input.zone, &input.owner).await?;
+        dns.ensure(&input.records()).await?;
+        let stale = input.stale(&dns).await?;
+        dns.remove(&stale).await?;
+        let output = json!({ "hosts": input.zone.hosts.keys().collect::<Vec<_>>() });
+        Ok(Progress::Done { output, ledger: input.put(&stale) })
+    }
+}
+
+/// Takes our names out of a zone.
+pub(crate) struct Remove;
+
+impl Remove {
+    /// Names that the zone says are ours; where it cannot list them, those that the spec names.
+    async fn ours(input: &Input, dns: &Dns) -> Result<BTreeSet<String>, Failure> {
+        match dns.list_owned().await {
+            Ok(owned) => Ok(owned.into_iter().map(|owned| owned.host).collect()),
+            Err(failure) if failure.code.as_str() == NO_TRANSFER => {
+                let records = input.records();
+                let seen = dns.observe(&records).await?;
+                let ours = seen.iter().zip(records).filter(|(seen, _)| {
+                    !matches!(seen, Seen::Absent | Seen::Foreign { .. })
+                });
+                Ok(ours.map(|(_, record)| record.host).collect())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn drop(input: &Input, ours: &BTreeSet<String>) -> Vec<LedgerChange> {
+        let hosts: BTreeSet<&String> = input.zone.hosts.keys().chain(ours).collect();
+        hosts.into_iter().map(|host| LedgerChange::Drop { key: input.key(host) }).collect()
+    }
+}
+
+#[async_trait]
+impl Step for Remove {
+    async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
+        let input: Input = input(call)?;
+        let dns = open(&input.zone, &input.owner).await?;
+        let ours = Self::ours(&input, &dns).await?;
+        Ok(if ours.is_empty() {
+            Observed::Matches { output: json!({ "gone": true }), ledger: Self::drop(&input, &ours) }
+        } else {
+            Observed::Differs { how: format!("{} names are ours", ours.len()) }
+        })
+    }
+
+    fn intent(&self, call: &Call) -> Option<Value> {
+        Some(json!({ "remove": "names", "zone": call.input["zone"]["name"] }))
+    }
+
+    async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
+        let input: Input = input(call)?;
+        let dns = open(&input.zone, &input.owner).await?;
+        let ours = Self::ours(&input, &dns).await?;
+        let hosts: Vec<&String> = ours.iter().collect();
+        dns.remove(&hosts).await?;
+        let ledger = Self::drop(&input, &ours);
+        Ok(Progress::Done { output: json!({ "gone": true }), ledger })
+    }
+}

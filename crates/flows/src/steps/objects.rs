@@ -1,0 +1,129 @@
+//! Objects in a cluster: manifests that bootstrap steps apply, and `objects.remove`, which takes away everything that
+//! bears our label.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use platform_engine::step::{Call, Observed, Progress, Step, Wait};
+use platform_kube::{
+    Cluster, Manifest,
+    apply::{Existing, Options},
+    inventory::{Remaining, Search},
+};
+use platform_provider::{Observation, resource::CONTROL_PLANE};
+use platform_spec::{Failure, LedgerChange, event::LedgerEntry};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::doors::{Doors, Reach, input};
+
+/// How bootstrap manifests are applied: fields of ours are ours, and what was there before us is used but not claimed.
+pub(crate) const APPLY: Options = Options { force: true, existing: Existing::Share };
+
+/// What looking at a manifest found; `None` when it is there as wished.
+///
+/// # Errors
+/// The classified refusal.
+pub(crate) async fn lacking(cluster: &Cluster, manifest: &Manifest) -> Result<Option<Observed>, Failure> {
+    let diff = cluster.observe(manifest, APPLY).await?;
+    Ok(match (diff.is_match(), diff.is_absent()) {
+        (true, _) => None,
+        (_, true) => Some(Observed::Absent),
+        _ => Some(Observed::Differs { how: diff.summary() }),
+    })
+}
+
+/// The ledger's line about a group of objects in a cluster.
+pub(crate) fn put(reach: &Reach, what: &str, external_id: impl Into<String>, owned: bool) -> Vec<LedgerChange> {
+    vec![LedgerChange::Put(LedgerEntry {
+        key: format!("{}/{what}", reach.request.cluster),
+        kind: what.split('/').next().unwrap_or(what).to_owned(),
+        external_id: external_id.into(),
+        owned,
+        detail: json!({ "cluster": reach.request.cluster }),
+    })]
+}
+
+/// Connects to a cluster that may be gone: `None` when its provider says that there is none.
+///
+/// # Errors
+/// The cluster does not answer, and its provider does not say that it is gone.
+pub(crate) async fn reach_if_there(doors: &Doors, reach: &Reach) -> Result<Option<Cluster>, Failure> {
+    let refusal = match doors.cluster(reach).await {
+        Ok(cluster) => match cluster.ready().await {
+            Ok(()) => return Ok(Some(cluster)),
+            Err(refusal) => refusal,
+        },
+        Err(refusal) => refusal,
+    };
+    let look = reach.request.call(CONTROL_PLANE, "", 0);
+    match doors.provider(&reach.provider)?.observe(&look).await {
+        Ok(Observation::Absent) => Ok(None),
+        _ => Err(refusal),
+    }
+}
+
+/// What is left, as something to wait for: the first thing and how many more.
+pub(crate) fn waiting_for_gone(left: &[Remaining]) -> Wait {
+    let words = match left {
+        [] => "nothing".to_owned(),
+        [one] => format!("{} to go: {}", one.object, one.why()),
+        [one, rest @ ..] => format!("{} to go: {} (and {} more)", one.object, one.why(), rest.len()),
+    };
+    Wait { waiting_for: words, operation: Value::Null, look_after: Duration::from_secs(2) }
+}
+
+/// Input of `objects.remove`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RemoveInput {
+    /// The cluster.
+    pub reach: Reach,
+    /// Whose objects.
+    pub owner: String,
+    /// The ledger's keys that are settled by it.
+    #[serde(default)]
+    pub keys: Vec<String>,
+}
+
+/// Takes away everything that bears our label.
+pub(crate) struct Remove(pub Arc<Doors>);
+
+impl RemoveInput {
+    fn ledger(&self) -> Vec<LedgerChange> {
+        self.keys.iter().map(|key| LedgerChange::Drop { key: key.clone() }).collect()
+    }
+}
+
+#[async_trait]
+impl Step for Remove {
+    async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
+        let input: RemoveInput = input(call)?;
+        let gone = || Observed::Matches { output: json!({ "gone": true }), ledger: input.ledger() };
+        let Some(cluster) = reach_if_there(&self.0, &input.reach).await? else { return Ok(gone()) };
+        let left = cluster.inventory(&Search::owner(&input.owner)).await?;
+        Ok(match left.as_slice() {
+            [] => gone(),
+            // While something is not yet told to go, there is something to do.
+            _ if left.iter().all(|one| one.deleting.is_some()) && call.memory.intent.is_some() => {
+                Observed::InProgress(waiting_for_gone(&left))
+            }
+            _ => Observed::Differs { how: format!("{} objects are ours", left.len()) },
+        })
+    }
+
+    fn intent(&self, call: &Call) -> Option<Value> {
+        Some(json!({ "remove": "objects", "owner": call.input["owner"] }))
+    }
+
+    async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
+        let input: RemoveInput = input(call)?;
+        let left = match reach_if_there(&self.0, &input.reach).await? {
+            Some(cluster) => cluster.remove_owned(&input.owner).await?,
+            None => Vec::new(),
+        };
+        Ok(match left.as_slice() {
+            [] => Progress::Done { output: json!({ "gone": true }), ledger: input.ledger() },
+            _ => Progress::InProgress(waiting_for_gone(&left)),
+        })
+    }
+}

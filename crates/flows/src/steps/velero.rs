@@ -1,0 +1,181 @@
+//! Velero: `velero.credentials`, `velero.ready`, `backup.first`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use platform_engine::step::{Call, Observed, Progress, Step};
+use platform_kube::{
+    Cluster, Manifest, Object, ObjectRef, Verdict,
+    velero::{Backup, credentials},
+};
+use platform_spec::{Class, Code, Failure, secret::SecretRef};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    cluster::{only_looks, wait_for},
+    objects::{APPLY, lacking, put},
+};
+use crate::doors::{self, Doors, Reach, input};
+
+/// Input of `velero.credentials`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CredentialsInput {
+    /// The cluster.
+    pub reach: Reach,
+    /// Velero's namespace.
+    pub namespace: String,
+    /// Where the credentials are, in the form that the store's plugin wants.
+    pub credentials_ref: SecretRef,
+}
+
+/// Puts the one secret into Velero's namespace that cannot come from Git.
+pub(crate) struct Credentials(pub Arc<Doors>);
+
+impl Credentials {
+    async fn manifest(&self, input: &CredentialsInput) -> Result<Manifest, Failure> {
+        let cloud = doors::secret(Some(&input.credentials_ref)).await?.unwrap_or_default();
+        let namespace = Object::named(&ObjectRef::cluster("v1", "Namespace", &input.namespace));
+        Ok(credentials(input.reach.request.platform.as_str(), &input.namespace, cloud).and([namespace]))
+    }
+}
+
+#[async_trait]
+impl Step for Credentials {
+    async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
+        let input: CredentialsInput = input(call)?;
+        let manifest = self.manifest(&input).await?;
+        let cluster = self.0.cluster(&input.reach).await?;
+        if let Some(lacking) = lacking(&cluster, &manifest).await? {
+            return Ok(lacking);
+        }
+        let ledger = put(&input.reach, "velero.credentials", &input.namespace, true);
+        Ok(Observed::Matches { output: Value::Null, ledger })
+    }
+
+    fn intent(&self, call: &Call) -> Option<Value> {
+        Some(json!({ "apply": "cloud-credentials", "namespace": call.input["namespace"] }))
+    }
+
+    async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
+        let input: CredentialsInput = input(call)?;
+        let manifest = self.manifest(&input).await?;
+        self.0.cluster(&input.reach).await?.apply(&manifest, APPLY).await?;
+        let ledger = put(&input.reach, "velero.credentials", &input.namespace, true);
+        Ok(Progress::Done { output: Value::Null, ledger })
+    }
+}
+
+/// Input of `velero.ready`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ReadyInput {
+    /// The cluster.
+    pub reach: Reach,
+    /// Velero's namespace.
+    pub namespace: String,
+    /// Schedules that must be enabled.
+    pub schedules: Vec<String>,
+}
+
+/// The name of the location that the blueprint makes.
+const LOCATION: &str = "default";
+
+/// Waits until the backup store is available and the schedules are enabled. Has no effect of its own.
+pub(crate) struct Ready(pub Arc<Doors>);
+
+#[async_trait]
+impl Step for Ready {
+    async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
+        let input: ReadyInput = input(call)?;
+        let cluster = self.0.cluster(&input.reach).await?;
+        let mut verdicts = vec![cluster.storage_location(&input.namespace, LOCATION).await?];
+        for schedule in &input.schedules {
+            verdicts.push(cluster.schedule(&input.namespace, schedule).await?);
+        }
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Met => {}
+                Verdict::NotYet { waiting_for } => return Ok(Observed::InProgress(wait_for(waiting_for))),
+                Verdict::Never { because } => {
+                    return Err(Failure::new(
+                        Code::new("P0714"),
+                        Class::Config,
+                        "Velero cannot use what it was given",
+                    )
+                    .because(because)
+                    .hint("check `backup` in the spec and the credentials behind it, then `platform up` again"));
+                }
+            }
+        }
+        Ok(Observed::Matches { output: json!({ "schedules": input.schedules }), ledger: Vec::new() })
+    }
+
+    fn intent(&self, _call: &Call) -> Option<Value> {
+        None
+    }
+
+    async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
+        Err(only_looks(call))
+    }
+}
+
+/// Input of `backup.first`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FirstInput {
+    /// The cluster.
+    pub reach: Reach,
+    /// Velero's namespace.
+    pub namespace: String,
+    /// The schedule whose template it follows.
+    #[serde(default)]
+    pub schedule: Option<String>,
+}
+
+/// Makes one backup of a new installation: the only proof that backups work.
+pub(crate) struct FirstBackup(pub Arc<Doors>);
+
+impl FirstInput {
+    /// Named after this installation of Velero: an earlier one may have left a backup in the same store.
+    async fn name(&self, cluster: &Cluster) -> Result<String, Failure> {
+        let namespace = ObjectRef::cluster("v1", "Namespace", &self.namespace);
+        let live = cluster.get(&namespace).await?;
+        let uid = live.as_ref().and_then(|live| live["metadata"]["uid"].as_str()).ok_or_else(|| {
+            Failure::new(Code::new("P0409"), Class::NotFound, "could not name the first backup")
+                .because(format!("{namespace} is not there"))
+        })?;
+        Ok(format!("{}-first-{}", self.reach.request.platform, &uid[..uid.len().min(8)]))
+    }
+}
+
+#[async_trait]
+impl Step for FirstBackup {
+    async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
+        let input: FirstInput = input(call)?;
+        let cluster = self.0.cluster(&input.reach).await?;
+        let base = input.name(&cluster).await?;
+        Ok(match cluster.backup(&input.namespace, &base).await? {
+            Backup::None { .. } => Observed::Absent,
+            Backup::Running { waiting_for, .. } => Observed::InProgress(wait_for(waiting_for)),
+            Backup::Failed(failure) => return Err(failure),
+            Backup::Completed { name, items, warnings, .. } => Observed::Matches {
+                ledger: put(&input.reach, "backup", &name, false),
+                output: json!({ "backup": name, "items": items, "warnings": warnings }),
+            },
+        })
+    }
+
+    fn intent(&self, call: &Call) -> Option<Value> {
+        Some(json!({ "backup": "first", "cluster": call.input["reach"]["request"]["cluster"] }))
+    }
+
+    async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
+        let input: FirstInput = input(call)?;
+        let cluster = self.0.cluster(&input.reach).await?;
+        let base = input.name(&cluster).await?;
+        if let Backup::None { next } = cluster.backup(&input.namespace, &base).await? {
+            let owner = input.reach.request.platform.as_str();
+            cluster.start_backup(owner, &input.namespace, &next, input.schedule.as_deref()).await?;
+        }
+        Ok(Progress::InProgress(wait_for(format!("backup {base}"))))
+    }
+}
