@@ -17,7 +17,14 @@ use crate::{
 };
 
 /// Requests on their way at the same time.
-pub(crate) const CONCURRENT: usize = 8;
+const CONCURRENT: usize = 8;
+
+/// Carries requests out, a few at the same time, in order. Takes them already made: a closure that makes them one by
+/// one would keep the caller's future from being `Send`.
+pub(crate) async fn at_once<T, E>(requests: Vec<impl Future<Output = Result<T, E>>>) -> Result<Vec<T>, E> {
+    futures::stream::iter(requests).buffered(CONCURRENT).try_collect().await
+}
+
 /// How long the server may take to serve a CRD it has accepted. It is a matter of a second.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -183,11 +190,7 @@ impl Cluster {
                     established.push(crd);
                 }
             }
-            futures::stream::iter(looks)
-                .map(|look| self.send_one(look, options))
-                .buffered(CONCURRENT)
-                .try_collect::<Vec<()>>()
-                .await?;
+            at_once(looks.into_iter().map(|look| self.send_one(look, options)).collect()).await?;
             if !established.is_empty() {
                 self.established(established).await?;
             }
@@ -224,11 +227,7 @@ impl Cluster {
         if !serves_all(&catalog, objects) {
             catalog = self.catalog(true).await.map_err(unread)?;
         }
-        futures::stream::iter(objects)
-            .map(|object| self.look_at_one(object, manifest, &catalog, options))
-            .buffered(CONCURRENT)
-            .try_collect()
-            .await
+        at_once(objects.iter().map(|o| self.look_at_one(o, manifest, &catalog, options)).collect()).await
     }
 
     async fn look_at_one(

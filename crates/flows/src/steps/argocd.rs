@@ -40,10 +40,10 @@ pub(crate) struct Install(pub Arc<Doors>);
 impl Install {
     async fn manifest(&self, input: &InstallInput) -> Result<Manifest, Failure> {
         let version = support::argocd(&input.version)?;
-        let upstream = self.0.artifacts.get(version.install.0, version.install.1).await?;
+        let upstream = self.0.artifacts.get("argocd-install", version.version).await?;
         let mut options = InstallOptions { namespace: input.namespace.clone(), ..InstallOptions::default() };
         if let Some(interval) = input.poll_interval {
-            options.reconciliation = Duration::from(interval);
+            options.reconciliation = Duration::from_millis(interval.as_ms());
         }
         install(input.reach.request.platform.as_str(), &upstream, &options)
     }
