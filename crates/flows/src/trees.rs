@@ -40,7 +40,7 @@ impl TreeStore {
     /// Puts a tree there and gives its digest (hex SHA-256). Once this returns, the tree survives a crash.
     ///
     /// # Errors
-    /// `P0613` when the folder cannot be written.
+    /// `P0715` when the folder cannot be written.
     pub fn put(&self, tree: &Tree) -> Result<String, Failure> {
         let stored: BTreeMap<&String, Stored> = tree.iter().map(|(path, file)| (path, Stored::of(file))).collect();
         let json = serde_json::to_vec(&stored).map_err(|error| self.refused(&io::Error::other(error)))?;
@@ -55,11 +55,11 @@ impl TreeStore {
     /// Reads a tree back.
     ///
     /// # Errors
-    /// `P0614` when it is not there any more, or not what its digest says.
+    /// `P0716` when it is not there any more, or not what its digest says.
     pub fn get(&self, digest: &str) -> Result<Tree, Failure> {
         let path = self.path(digest);
         let gone = |why: String| {
-            Failure::new(Code::new("P0614"), Class::Config, "could not read the rendered files of this run")
+            Failure::new(Code::new("P0716"), Class::Config, "could not read the rendered files of this run")
                 .because(why)
                 .hint("give the run up with `platform run abandon RUN --because …` and start it anew")
         };
@@ -88,7 +88,7 @@ impl TreeStore {
     }
 
     fn refused(&self, error: &io::Error) -> Failure {
-        Failure::new(Code::new("P0613"), Class::Config, "could not keep the rendered files of this run")
+        Failure::new(Code::new("P0715"), Class::Config, "could not keep the rendered files of this run")
             .because(error)
             .hint("free space, or choose another place with `--state PATH`")
     }
