@@ -77,7 +77,7 @@ impl Step for Synced {
             }
             return Ok(Observed::Differs { how: failure.message });
         }
-        if table.rows.iter().any(|row| row.exists && !row.at_commit) && call.memory.operation.is_null() {
+        if table.is_stale(jiff::Timestamp::now()) && call.memory.operation.is_null() {
             return Ok(Observed::Differs { how: lacks(&table) });
         }
         Ok(Observed::InProgress(wait_for(lacks(&table))))
