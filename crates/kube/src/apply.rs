@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Requests on their way at the same time.
-pub(crate) const CONCURRENT: usize = 8;
+const CONCURRENT: usize = 8;
 
 /// Carries requests out, a few at the same time, in order. Takes them already made: a closure that makes them one by
 /// one would keep the caller's future from being `Send`.

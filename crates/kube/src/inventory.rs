@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use platform_spec::{Failure, report::Orphan};
 use serde_json::Value;
 
 use crate::{
-    apply::CONCURRENT,
+    apply::at_once,
     argocd::TRACKING,
     catalog::Resource,
     client::{Cluster, METADATA_LIST, encode},
@@ -115,11 +114,7 @@ impl Cluster {
         if search.owner.is_empty() && search.applications.is_empty() {
             kinds.clear();
         }
-        let found: Vec<Vec<Remaining>> = futures::stream::iter(kinds)
-            .map(|kind| self.search_kind(kind, search))
-            .buffered(CONCURRENT)
-            .try_collect()
-            .await?;
+        let found = at_once(kinds.into_iter().map(|kind| self.search_kind(kind, search)).collect()).await?;
         let mut all: Vec<Remaining> = found.into_iter().flatten().collect();
         if !search.namespaces.is_empty() {
             all.extend(self.volumes(search).await?);
@@ -227,27 +222,21 @@ impl Cluster {
 
     async fn still_there(&self, objects: &[ObjectRef]) -> Result<Vec<Remaining>, Failure> {
         let distinct: BTreeSet<&ObjectRef> = objects.iter().collect();
-        let found: Vec<Option<Value>> = futures::stream::iter(distinct)
-            .map(|object| self.get(object))
-            .buffered(CONCURRENT)
-            .try_collect()
-            .await?;
+        let found = at_once(distinct.into_iter().map(|object| self.get(object)).collect()).await?;
         Ok(found.iter().flatten().map(Remaining::of).collect())
     }
 
     async fn delete_all(&self, these: Vec<&Remaining>) -> Result<(), Failure> {
-        futures::stream::iter(these)
-            .map(|one| async move {
-                match self.delete(&one.object, one.uid.as_deref()).await {
-                    Ok(()) => Ok(()),
-                    // Another object has taken its name since.
-                    Err(refusal) if refusal.http() == Some(409) => Ok(()),
-                    Err(refusal) => Err(refusal.during(format!("could not delete {}", one.object))),
-                }
-            })
-            .buffer_unordered(CONCURRENT)
-            .try_collect()
-            .await
+        at_once(these.into_iter().map(|one| self.delete_one(one)).collect()).await.map(|_: Vec<()>| ())
+    }
+
+    async fn delete_one(&self, one: &Remaining) -> Result<(), Failure> {
+        match self.delete(&one.object, one.uid.as_deref()).await {
+            Ok(()) => Ok(()),
+            // Another object has taken its name since.
+            Err(refusal) if refusal.http() == Some(409) => Ok(()),
+            Err(refusal) => Err(refusal.during(format!("could not delete {}", one.object))),
+        }
     }
 }
 
