@@ -4,24 +4,37 @@
 //! |---|---|
 //! | [`state`] | [`App`]: the opened state, this process, the time |
 //! | [`specs`] | spec files: finding, checking, starting one |
+//! | [`carry`] | plans, and carrying them out: up, down, resume |
+//! | [`render`] | the blueprint's files: made, written, compared with Git |
+//! | [`providers`] | the providers that this program has |
 //! | [`runs`], [`status`], [`locks`] | what was done, what exists, who is changing what |
 //! | [`reading`] | a run, read from its events: what every screen shows |
 //! | [`stop`] | how signals stop a running engine |
 //! | [`refusal`] | why a call was refused before anything was done |
 //! | [`place`], [`holder`] | where this program keeps its state; who we are, and whether others are alive |
+//! | `doors` | what steps reach the world through, put together |
+//! | `preflight`, `inventory` | looking ahead before `up`; the search for what is left after `down` |
+//! | `wishes` | what runs were asked for |
 //! | `lease` | the right to change a platform, kept as long as the work lasts |
 
+pub mod carry;
+mod doors;
 pub mod holder;
+mod inventory;
 mod lease;
 pub mod locks;
 pub mod place;
+mod preflight;
+pub mod providers;
 pub mod reading;
 pub mod refusal;
+pub mod render;
 pub mod runs;
 pub mod specs;
 pub mod state;
 pub mod status;
 pub mod stop;
+mod wishes;
 
 pub use refusal::Refusal;
 pub use state::App;

@@ -91,6 +91,15 @@ fn ambiguous(message: String, runs: &[RunLine]) -> Failure {
     })
 }
 
+/// One run without its steps.
+///
+/// # Errors
+/// `P0104` when there is none.
+pub async fn line(app: &App, run: &RunId) -> Result<RunLine, Failure> {
+    let row = app.state.run(run).await.map_err(StoreError::into_failure)?;
+    as_they_are(app, vec![row]).await?.pop().ok_or_else(|| StoreError::NoSuchRun(run.clone()).into_failure())
+}
+
 /// One run in full.
 ///
 /// # Errors
@@ -117,8 +126,7 @@ pub(crate) fn read(stored: &StoredRun) -> Reading {
 /// # Errors
 /// `P0104` when there is no such run.
 pub async fn is_alive(app: &App, run: &RunId) -> Result<bool, Failure> {
-    let row = app.state.run(run).await.map_err(StoreError::into_failure)?;
-    Ok(as_they_are(app, vec![row]).await?.iter().any(|row| row.status == RunStatus::Running))
+    Ok(line(app, run).await?.status == RunStatus::Running)
 }
 
 /// The events of a run after place `seq`, in order.

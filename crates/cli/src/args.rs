@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, ValueEnum, error::ErrorKind};
+use platform_app::specs::Chosen;
 use platform_spec::{Class, Code, Failure};
 
 use crate::{exit::Exit, printer::Printer, verbs::Verb};
@@ -79,6 +80,13 @@ pub struct Common {
     /// How many steps may run at once
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_parallel: Option<u16>,
+}
+
+impl Common {
+    /// The spec these flags choose, and which part of it.
+    pub fn chosen(&self) -> Chosen {
+        Chosen { file: self.file.clone(), provider: self.provider.clone(), clusters: self.cluster.clone() }
+    }
 }
 
 /// What stdout carries.

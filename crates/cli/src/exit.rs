@@ -51,8 +51,8 @@ impl Exit {
     pub fn of_failure(failure: &Failure) -> Self {
         match failure.code.as_str() {
             "P0708" => Self::Rejected,
-            // Somebody else holds the lock, or has taken it from us.
-            "P0101" | "P0102" => Self::TryAgain,
+            // Somebody else holds the lock, or has taken it from us, or will not have it taken away.
+            "P0101" | "P0102" | "P0910" => Self::TryAgain,
             // A run that does not exist is a wrong argument.
             "P0104" => Self::Invalid,
             // Not the command line's fault: files that cannot be written, and the program itself.
@@ -145,7 +145,14 @@ mod tests {
             (2, RunReport { error: Some(failure("P0003")), ..ended(RunStatus::Failed) }),
             (3, RunReport { error: Some(of_step("P0708")), ..held() }),
             (6, RunReport { orphans: vec![orphan()], ..ended(RunStatus::Succeeded) }),
-            (6, RunReport { orphans: vec![orphan()], error: Some(of_step("P0401")), ..ended(RunStatus::Failed) }),
+            (
+                6,
+                RunReport {
+                    orphans: vec![orphan()],
+                    error: Some(of_step("P0401")),
+                    ..ended(RunStatus::Failed)
+                },
+            ),
             (75, RunReport { steps: vec![gated()], ..held() }),
             (75, RunReport { error: Some(failure("P0101")), ..ended(RunStatus::Failed) }),
             (75, RunReport { error: Some(failure("P0102")), ..interrupted() }),
@@ -159,8 +166,15 @@ mod tests {
 
     #[test]
     fn what_stops_a_command_before_a_run_has_its_code() {
-        let table =
-            [("P0003", 2), ("P0104", 2), ("P0901", 2), ("P0906", 1), ("P0914", 1), ("P0999", 1), ("P0101", 75)];
+        let table = [
+            ("P0003", 2),
+            ("P0104", 2),
+            ("P0901", 2),
+            ("P0906", 1),
+            ("P0914", 1),
+            ("P0999", 1),
+            ("P0101", 75),
+        ];
         for (code, exit) in table {
             assert_eq!(Exit::of_failure(&failure(code)).code(), exit, "{code}");
         }

@@ -19,6 +19,7 @@ mod logging;
 mod pages;
 mod printer;
 mod report;
+mod screen;
 mod table;
 mod verbs;
 mod words;

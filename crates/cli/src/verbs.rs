@@ -1,15 +1,23 @@
 //! One file per verb: its arguments, whose doc comments are its help, and a `run` that resolves them, asks the app,
 //! and reports.
 
+mod carry;
 mod completions;
+mod confirm;
+mod down;
 mod explain;
 mod init;
 mod lock;
 mod man;
+mod plan;
+mod providers;
+mod render;
+mod resume;
 mod run;
 mod runs;
 mod schema;
 mod status;
+mod up;
 mod validate;
 
 use std::{io, path::Path};
@@ -26,10 +34,16 @@ pub enum Verb {
     Init(init::Args),
     Validate(validate::Args),
     Schema(schema::Args),
+    Render(render::Args),
+    Plan(plan::Args),
+    Up(up::Args),
+    Resume(resume::Args),
+    Down(down::Args),
     Status(status::Args),
     Runs(runs::Args),
     Run(run::Args),
     Lock(lock::Args),
+    Providers(providers::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -45,10 +59,16 @@ pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit,
         Verb::Init(args) => init::run(&args, common, printer),
         Verb::Validate(args) => validate::run(&args, common, printer),
         Verb::Schema(args) => schema::run(&args, printer),
+        Verb::Render(args) => render::run(&args, common, printer).await,
+        Verb::Plan(args) => plan::run(&args, common, printer).await,
+        Verb::Up(args) => Ok(up::run(&args, common, printer).await),
+        Verb::Resume(args) => Ok(resume::run(&args, common, printer).await),
+        Verb::Down(args) => Ok(down::run(&args, common, printer).await),
         Verb::Status(args) => status::run(&args, &app().await?, printer).await,
         Verb::Runs(args) => runs::run(&args, &app().await?, printer).await,
         Verb::Run(args) => run::run(&args, &app().await?, printer).await,
         Verb::Lock(args) => lock::run(&args, &app().await?, printer).await,
+        Verb::Providers(args) => providers::run(&args, printer).await,
         Verb::Explain(args) => explain::run(&args, printer),
         Verb::Completions(args) => completions::run(&args, printer),
         Verb::Man(args) => man::run(&args, printer),

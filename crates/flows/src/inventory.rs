@@ -3,12 +3,12 @@
 
 use jiff::Timestamp;
 use platform_kube::inventory::Search;
-use platform_spec::{Failure, report::Orphan};
+use platform_spec::{Failure, model::Model, report::Orphan};
 
 use crate::{
     doors::Doors,
     steps::{dns, objects::reach_if_there},
-    wish::{Wish, reach},
+    wish::reach,
 };
 
 /// What was found, and where could not be looked.
@@ -21,11 +21,11 @@ pub struct Found {
 }
 
 /// Searches every place that the spec names.
-pub async fn search(doors: &Doors, wish: &Wish, now: Timestamp) -> Found {
+pub async fn search(doors: &Doors, model: &Model, now: Timestamp) -> Found {
     let mut found = Found::default();
-    for cluster in &wish.model.clusters {
-        let reach = reach(&wish.model, cluster);
-        match in_cluster(doors, wish, &reach, now).await {
+    for cluster in &model.clusters {
+        let reach = reach(model, cluster);
+        match in_cluster(doors, model, &reach, now).await {
             Ok(orphans) => found.orphans.extend(orphans),
             Err(failure) => found.blind.push(failure),
         }
@@ -34,8 +34,8 @@ pub async fn search(doors: &Doors, wish: &Wish, now: Timestamp) -> Found {
             Err(failure) => found.blind.push(failure),
         }
     }
-    for zone in dns::zones(&wish.model) {
-        match in_zone(&zone, &wish.model.platform).await {
+    for zone in dns::zones(model) {
+        match in_zone(&zone, &model.platform).await {
             Ok(orphans) => found.orphans.extend(orphans),
             Err(failure) => found.blind.push(failure),
         }
@@ -45,13 +45,12 @@ pub async fn search(doors: &Doors, wish: &Wish, now: Timestamp) -> Found {
 
 async fn in_cluster(
     doors: &Doors,
-    wish: &Wish,
+    model: &Model,
     reach: &crate::doors::Reach,
     now: Timestamp,
 ) -> Result<Vec<Orphan>, Failure> {
     let Some(cluster) = reach_if_there(doors, reach).await? else { return Ok(Vec::new()) };
     let name = &reach.request.cluster;
-    let model = &wish.model;
     let search = Search {
         owner: model.platform.clone(),
         applications: model.applications.iter().map(|app| app.name.clone()).collect(),

@@ -123,19 +123,21 @@ impl Wish {
     }
 
     pub(crate) fn repositories(&self) -> Vec<Repository> {
-        self.model.repositories.iter().map(|repository| self.repository(repository)).collect()
+        repositories(&self.model)
     }
+}
 
-    fn repository(&self, repository: &model::Repository) -> Repository {
-        Repository {
-            name: repository.name.clone(),
-            push_url: repository.push_url.clone(),
-            in_cluster_url: repository.in_cluster_url.clone(),
-            branch: repository.branch.clone(),
-            username: self.model.git.username.clone(),
-            auth_ref: self.model.git.auth_ref.clone(),
-        }
-    }
+/// How steps name the repositories of a model.
+pub fn repositories(model: &Model) -> Vec<Repository> {
+    let of = |repository: &model::Repository| Repository {
+        name: repository.name.clone(),
+        push_url: repository.push_url.clone(),
+        in_cluster_url: repository.in_cluster_url.clone(),
+        branch: repository.branch.clone(),
+        username: model.git.username.clone(),
+        auth_ref: model.git.auth_ref.clone(),
+    };
+    model.repositories.iter().map(of).collect()
 }
 
 /// How steps name a cluster.

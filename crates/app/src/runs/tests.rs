@@ -64,7 +64,11 @@ async fn begin(app: &App, id: &str, platform: &str, holder: &Holder) -> Lease {
 
 /// A process that was on this machine and is no more.
 fn gone() -> Holder {
-    Holder { id: "gone".into(), process_start: "before-the-last-boot/pid:[1]/1".into(), ..holder::this_process() }
+    Holder {
+        id: "gone".into(),
+        process_start: "before-the-last-boot/pid:[1]/1".into(),
+        ..holder::this_process()
+    }
 }
 
 const A: &str = "01JD0000000000000000000001";

@@ -50,10 +50,11 @@ fn one(platform: &status::PlatformStatus) -> String {
     if let Some(lock) = &platform.lock {
         let holder = &lock.held.holder;
         text.push_str(&format!(
-            "  locked by {}@{} (pid {}) since {}\n",
+            "  locked by {}@{} (pid {}{}) since {}\n",
             holder.user,
             holder.host,
             holder.pid,
+            if lock.holder_is_gone { ", which is gone" } else { "" },
             words::moment(lock.held.since)
         ));
     }

@@ -8,7 +8,9 @@ fn an_empty_state_has_nothing_to_show() {
     insta::assert_snapshot!(bed.run(&["status"]).story());
     insta::assert_snapshot!(bed.run(&["runs"]).story());
     insta::assert_snapshot!(bed.run(&["lock", "show"]).story());
-    assert!(bed.run(&["status", "--output", "json"]).json()["platforms"].as_array().is_some_and(Vec::is_empty));
+    assert!(
+        bed.run(&["status", "--output", "json"]).json()["platforms"].as_array().is_some_and(Vec::is_empty)
+    );
 }
 
 #[test]

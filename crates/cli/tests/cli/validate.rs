@@ -75,7 +75,8 @@ fn a_secret_in_the_clear_is_reported_and_not_repeated() {
     bed.write("unknown-key.yaml", &format!("password: {CANARY}\n{text}"));
     bed.write("no-yaml.yaml", &format!("{text}\n  password: [{CANARY}\n"));
     let fixture = files("bad-specs").into_iter().find(|file| file.ends_with("08-secrets-in-the-clear.yaml"));
-    fs_err::copy(fixture.expect("the fixture"), bed.path().join("handles.yaml")).expect("the bed is writable");
+    fs_err::copy(fixture.expect("the fixture"), bed.path().join("handles.yaml"))
+        .expect("the bed is writable");
     for file in ["unknown-key.yaml", "no-yaml.yaml", "handles.yaml"] {
         for form in ["text", "json"] {
             let said = bed.run(&["-vvv", "validate", file, "--output", form]);

@@ -1,0 +1,212 @@
+//! Plans, and carrying them out.
+
+use std::sync::Arc;
+
+pub use platform_engine::preview::{Effect, Line as PlanLine};
+use platform_engine::{
+    decide::Limits,
+    graph::Graph,
+    local::{Local, Options},
+    plan::Plan,
+    preview::preview,
+    store::StoreError,
+};
+use platform_flows::{Doors, Wish, down::PATIENCE};
+use platform_spec::{
+    Class, Code, Failure, RunId,
+    report::{Finding, Notice, RunReport, RunStatus},
+};
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    App, Refusal, doors, holder, inventory, lease, preflight, runs, specs::Wanted, status, stop::Stop, wishes,
+};
+
+/// What can be done with a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flow {
+    /// Create or repair what the spec asks for.
+    Up,
+    /// Remove what is ours.
+    Down,
+}
+
+/// How a run is to be carried out, and who watches.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// Tells it to stop.
+    pub stop: Stop,
+    /// Told of everything that happens, after it is stored.
+    pub notices: Option<UnboundedSender<Notice>>,
+    /// How many calls may be in flight; absent, as many as the engine finds right.
+    pub max_parallel: Option<usize>,
+    /// A person has agreed to what cannot be undone.
+    pub confirmed: bool,
+}
+
+/// What a flow would do.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Its steps, in the plan's order.
+    pub steps: Vec<PlanLine>,
+    /// What the providers find looking ahead.
+    pub findings: Vec<Finding>,
+}
+
+/// Says what a flow would do to what exists. Changes nothing outside.
+///
+/// # Errors
+/// What a provider or the blueprint refuses.
+pub async fn plan(app: &App, wanted: &Wanted, flow: Flow) -> Result<Preview, Failure> {
+    let doors = doors::open(app).await?;
+    let (wish, plan) = planned(app, &doors, wanted, flow).await?;
+    let findings = match flow {
+        Flow::Up => preflight::findings(&doors, &wish.model).await?,
+        Flow::Down => Vec::new(),
+    };
+    let graph = Graph::of(plan).map_err(|unsound| {
+        Failure::new(Code::new("P0702"), Class::Bug, "the plan cannot be carried out").because(unsound)
+    })?;
+    Ok(Preview { steps: preview(&graph, &platform_flows::registry(&doors)).await, findings })
+}
+
+/// Creates or repairs what the spec asks for.
+///
+/// # Errors
+/// `P0101` when another process is changing the platform; `P0112` when a run is unfinished; whatever refuses before the
+/// run exists. A run that exists is reported, however it ended.
+pub async fn up(app: &App, wanted: &Wanted, how: How) -> Result<RunReport, Refusal> {
+    start(app, wanted, Flow::Up, how).await
+}
+
+/// Removes what is ours.
+///
+/// # Errors
+/// As [`up`].
+pub async fn down(app: &App, wanted: &Wanted, how: How) -> Result<RunReport, Refusal> {
+    start(app, wanted, Flow::Down, how).await
+}
+
+/// Continues a run that rests, or whose process is gone.
+///
+/// # Errors
+/// As [`up`]; `P0104` when there is no such run, `P0705` when it has ended.
+pub async fn resume(app: &App, run: &RunId, how: How) -> Result<RunReport, Refusal> {
+    let doors = doors::open(app).await?;
+    let row = app.state.run(run).await.map_err(StoreError::into_failure)?;
+    let carried = lease::with::<_, Failure>(app, &row.platform, &how.stop, async |lease| {
+        Ok(local(app, &doors).resume(&lease, run, how.options()).await.map(|_| ()))
+    })
+    .await?;
+    let report = report(app, run, carried).await?;
+    if report.flow == Flow::Down.as_str() {
+        return Ok(inventory::complete(app, &doors, &wishes::recall(app, run)?, report).await);
+    }
+    Ok(report)
+}
+
+async fn start(app: &App, wanted: &Wanted, flow: Flow, how: How) -> Result<RunReport, Refusal> {
+    let doors = doors::open(app).await?;
+    let run = RunId::new(ulid::Ulid::generate().to_string());
+    let mut findings = Vec::new();
+    let (wish, carried) = lease::with::<_, Refusal>(app, &wanted.name(), &how.stop, async |lease| {
+        // Under the lease: the ledger that the plan is made from cannot change any more.
+        let (wish, plan) = planned(app, &doors, wanted, flow).await?;
+        if flow == Flow::Up {
+            findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
+        }
+        wishes::keep(app, &run, &wish.model)?;
+        let carried = local(app, &doors).start(&lease, run.clone(), plan, how.options()).await;
+        Ok((wish, carried.map(|_| ())))
+    })
+    .await?;
+    let mut report = report(app, &run, carried).await?;
+    report.findings.splice(..0, findings);
+    match flow {
+        Flow::Up => Ok(report),
+        Flow::Down => Ok(inventory::complete(app, &doors, &wish.model, report).await),
+    }
+}
+
+async fn planned(app: &App, doors: &Doors, wanted: &Wanted, flow: Flow) -> Result<(Wish, Plan), Failure> {
+    let ledger = status::ledger(app, &wanted.name()).await?;
+    let model = wanted.model.clone();
+    match flow {
+        Flow::Up => {
+            let mut wish = Wish::to_have(doors, model, ledger, wanted.revision).await?;
+            // Rendered in full and only then narrowed: a cluster that is left out keeps its files.
+            narrow(&mut wish, wanted);
+            let plan = platform_flows::up(&wish)?;
+            Ok((wish, plan))
+        }
+        Flow::Down => {
+            let mut wish = Wish::to_lose(doors, model, ledger, wanted.revision).await?;
+            if narrow(&mut wish, wanted) {
+                // Names and repositories belong to the whole platform: they go with its last cluster.
+                wish.model.dns_zones.clear();
+                wish.model.repositories.clear();
+            }
+            let plan = platform_flows::down(&wish, PATIENCE);
+            Ok((wish, plan))
+        }
+    }
+}
+
+/// Leaves out the clusters that were not chosen, and says whether there were any.
+fn narrow(wish: &mut Wish, wanted: &Wanted) -> bool {
+    let before = wish.model.clusters.len();
+    if let Some(only) = &wanted.only {
+        wish.model.clusters.retain(|cluster| only.contains(&cluster.name));
+    }
+    wish.model.clusters.len() < before
+}
+
+fn local(app: &App, doors: &Arc<Doors>) -> Local {
+    Local {
+        store: Arc::new(app.state.clone()),
+        registry: platform_flows::registry(doors),
+        clock: app.clock.clone(),
+    }
+}
+
+impl Flow {
+    /// The word used in plans, runs and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl How {
+    fn options(&self) -> Options {
+        let mut limits = Limits::default();
+        if let Some(most) = self.max_parallel {
+            limits.max_parallel = most;
+        }
+        Options {
+            limits,
+            actor: holder::actor(),
+            confirmed: self.confirmed,
+            stop: self.stop.clone(),
+            notices: self.notices.clone(),
+        }
+    }
+}
+
+/// The report of a run that was carried out, or that broke off with a failure of the engine's own.
+async fn report(app: &App, run: &RunId, carried: Result<(), Failure>) -> Result<RunReport, Failure> {
+    match (runs::report(app, run).await, carried) {
+        (Ok(report), Ok(())) => Ok(report),
+        // Ours no more: whatever the journal says, another process may go on with it.
+        (Ok(report), Err(failure)) => {
+            Ok(RunReport { status: RunStatus::Interrupted, error: Some(failure), ..report })
+        }
+        // It was refused before it existed; or the state cannot be read any more, and the first failure says why.
+        (Err(_), Err(failure)) => Err(failure),
+        (Err(failure), Ok(())) => Err(failure),
+    }
+}

@@ -1,0 +1,32 @@
+use platform_app::{App, carry, specs};
+
+use super::{
+    carry::{Carried, carried},
+    confirm,
+};
+use crate::{args::Common, exit::Exit, printer::Printer};
+
+/// Remove the platform
+///
+/// Removes what the records or the ownership labels say is ours, Applications with their load balancers and volumes
+/// first, and lets go of what was adopted. Ends with a search of its own for what is left: exits 0 only when nothing is,
+/// and 6 with a list otherwise.
+///
+/// Shows what will be lost and asks you to type the platform's name; --yes does not ask.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  platform plan down\n  platform down\n  platform down --yes --output json"
+)]
+pub struct Args {}
+
+pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
+    carried("down", printer, async |carried: &Carried| {
+        let wanted = specs::load(&common.chosen())?;
+        let app = App::open(common.state.as_deref()).await?;
+        if !common.yes {
+            confirm::removal(&app, &wanted.name(), printer).await?;
+        }
+        carry::down(&app, &wanted, carried.how(common, true)).await
+    })
+    .await
+}

@@ -1,0 +1,25 @@
+use platform_app::{App, carry, specs};
+
+use super::carry::{Carried, carried};
+use crate::{args::Common, exit::Exit, printer::Printer};
+
+/// Create or repair everything the spec asks for
+///
+/// Looks at what exists, makes what is missing and changes what differs; a healthy platform is left alone. Every step is
+/// recorded before and after, so that a run that is interrupted, by whatever, is continued with `platform resume`.
+///
+/// The first Ctrl-C starts nothing new and lets running calls finish; the second stops at once. Both leave a run that
+/// can be resumed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  platform up\n  platform up --file demo.yaml --output json")]
+pub struct Args {}
+
+pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
+    carried("up", printer, async |carried: &Carried| {
+        let wanted = specs::load(&common.chosen())?;
+        printer.findings(&wanted.findings);
+        let app = App::open(common.state.as_deref()).await?;
+        carry::up(&app, &wanted, carried.how(common, false)).await
+    })
+    .await
+}
