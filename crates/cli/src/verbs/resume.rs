@@ -27,7 +27,7 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
         // Agreed to once is not agreed to for ever: what exists may have changed since.
         let line = runs::line(&app, &run).await?;
         let removes = line.flow == carry::Flow::Down.as_str();
-        if removes && !common.yes {
+        if removes && !common.yes && line.status.is_resumable() {
             confirm::removal(&app, &line.platform, printer).await?;
         }
         carry::resume(&app, &run, carried.how(common, removes)).await
