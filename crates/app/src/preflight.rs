@@ -44,7 +44,7 @@ pub(crate) fn judge(findings: Vec<Finding>) -> Result<Vec<Finding>, Refusal> {
         return Ok(findings);
     }
     let failure =
-        Failure::new(Code::new("P0715"), Class::Config, "looking ahead found what would make the run fail")
+        Failure::new(Code::new("P0717"), Class::Config, "looking ahead found what would make the run fail")
             .hint("mend what is listed above and run the command again; nothing was changed");
     Err(Refusal { failure: Box::new(failure), findings })
 }

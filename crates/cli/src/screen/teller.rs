@@ -97,14 +97,14 @@ impl Teller {
             .map_or(StepState::Pending, |step| step.status)
     }
 
-    /// What is being done on a step: what it waits for, else its title.
+    /// What is being done on a step: what it waits for or asks, why it tries again, else its title.
     pub fn at_work_on(&self, step: &StepId) -> String {
-        if self.state(step) == StepState::Waiting
-            && let Some(wait) = self.waits.get(step)
-        {
-            return format!("waits for {wait}");
+        match (self.state(step), self.waits.get(step)) {
+            (StepState::Waiting, Some(wait)) => format!("waits for {wait}"),
+            (StepState::Retrying, _) => format!("will try again: {}", self.note(step)),
+            (StepState::Gated, _) => self.note(step),
+            _ => self.title(step),
         }
-        self.title(step)
     }
 
     fn title(&self, step: &StepId) -> String {
