@@ -35,6 +35,8 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
     for cluster in &model.clusters {
         let reach = reach(model, cluster);
         let id = |what: &str| format!("{}/{what}", cluster.name);
+        let here = model.namespaces.iter().filter(|namespace| namespace.cluster == cluster.name);
+        let namespaces: Vec<&str> = here.map(|namespace| namespace.name.as_str()).collect();
         let applications = plan.step(
             id("applications.remove"),
             format!("applications of `{}`, with their load balancers and volumes", cluster.name),
@@ -42,7 +44,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
             &[],
             deleting,
             Retry::R5,
-            json!({ "reach": reach, "namespace": model.argocd.namespace }),
+            json!({ "reach": reach, "namespaces": namespaces }),
         );
         let swept = plan.step(
             id("objects.remove"),
@@ -51,7 +53,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
             &[&applications],
             deleting,
             Retry::R5,
-            json!({ "reach": reach, "owner": model.platform }),
+            json!({ "reach": reach, "owner": model.platform, "keys": keys_in(wish, &cluster.name) }),
         );
         before_dns.push(applications);
 
@@ -100,4 +102,11 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
         );
     }
     plan.finish()
+}
+
+/// The ledger's lines about objects in a cluster; its resources have steps of their own.
+fn keys_in<'a>(wish: &'a Wish, cluster: &str) -> Vec<&'a str> {
+    let within = |key: &str| key.strip_prefix(cluster).is_some_and(|rest| rest.starts_with('/'));
+    let lines = wish.ledger.iter().filter(|entry| entry.kind != "resource" && within(&entry.key));
+    lines.map(|entry| entry.key.as_str()).collect()
 }

@@ -164,7 +164,8 @@ impl Site<'_> {
     ) -> StepId {
         let published = repositories.iter().map(|(_, published)| published);
         let needs: Vec<&StepId> = published.chain(pulls).chain(velero).collect();
-        let platform = self.wish.model.platform_repository().map(|r| r.name.clone()).unwrap_or_default();
+        let platform = self.wish.model.platform_repository();
+        let (platform, directory) = platform.map(|r| (r.name.clone(), r.root.clone())).unwrap_or_default();
         plan.step(
             self.id("argocd.root"),
             "projects and the root application",
@@ -172,7 +173,7 @@ impl Site<'_> {
             &needs,
             Pace::QUICK,
             Retry::R1,
-            json!({ "reach": self.reach, "tree": self.wish.trees.get(&platform) }),
+            json!({ "reach": self.reach, "tree": self.wish.trees.get(&platform), "directory": directory }),
         )
     }
 
@@ -187,7 +188,12 @@ impl Site<'_> {
             &[root],
             Pace::SYNC,
             Retry::R2,
-            json!({ "reach": self.reach, "applications": self.wish.leaves, "commits": commits }),
+            json!({
+                "reach": self.reach,
+                "roots": from(root, "/roots"),
+                "applications": self.wish.leaves,
+                "commits": commits,
+            }),
         )
     }
 

@@ -3,3 +3,4 @@
 mod bed;
 mod kube;
 mod kubelet;
+mod platform;
