@@ -107,7 +107,15 @@ impl Game<'_> {
                 self.step(at, StepEvent::Intended { attempt, token: String::new(), intent: Value::Null });
                 self.board.begin_call(self.graph, at);
             }
-            Action::Look { at } => self.board.begin_call(self.graph, at),
+            Action::Look { at } => {
+                self.board.begin_call(self.graph, at);
+                if at % 2 == 0 {
+                    // This one finds that it has to act again.
+                    let attempt = self.board.slot(at).status.attempts();
+                    let (token, intent) = (String::new(), Value::Null);
+                    self.step(at, StepEvent::Intended { attempt, token, intent });
+                }
+            }
             Action::Expire { at } => {
                 let attempt = self.board.slot(at).status.attempts();
                 self.step(at, StepEvent::Failed { attempt, failure: failure() });

@@ -110,7 +110,12 @@ impl Status {
                 S::Running { attempt: *attempt }
             }
 
-            (S::Running { attempt: a }, E::Intended { attempt, .. }) if a == *attempt => self,
+            // A look at something waited for may find that it has to act again.
+            (S::Running { attempt: a } | S::Waiting { attempt: a }, E::Intended { attempt, .. })
+                if a == *attempt =>
+            {
+                S::Running { attempt: a }
+            }
             (S::Running { attempt: a } | S::Waiting { attempt: a }, E::Waiting { attempt, .. })
                 if a == *attempt =>
             {
