@@ -1,6 +1,6 @@
 //! Plans, and carrying them out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use platform_engine::preview::{Effect, Line as PlanLine};
 use platform_engine::{
@@ -61,7 +61,7 @@ pub struct Preview {
 /// What a provider or the blueprint refuses.
 pub async fn plan(app: &App, wanted: &Wanted, flow: Flow) -> Result<Preview, Failure> {
     let doors = doors::open(app).await?;
-    let (wish, plan) = planned(app, &doors, wanted, flow).await?;
+    let (wish, plan) = planned(app, &doors, wanted, flow, PATIENCE).await?;
     let findings = match flow {
         Flow::Up => preflight::findings(&doors, &wish.model).await?,
         Flow::Down => Vec::new(),
@@ -78,15 +78,15 @@ pub async fn plan(app: &App, wanted: &Wanted, flow: Flow) -> Result<Preview, Fai
 /// `P0101` when another process is changing the platform; `P0112` when a run is unfinished; whatever refuses before the
 /// run exists. A run that exists is reported, however it ended.
 pub async fn up(app: &App, wanted: &Wanted, how: How) -> Result<RunReport, Refusal> {
-    start(app, wanted, Flow::Up, how).await
+    start(app, wanted, Flow::Up, PATIENCE, how).await
 }
 
-/// Removes what is ours.
+/// Removes what is ours; `patience` is how long what is being deleted may take to go.
 ///
 /// # Errors
 /// As [`up`].
-pub async fn down(app: &App, wanted: &Wanted, how: How) -> Result<RunReport, Refusal> {
-    start(app, wanted, Flow::Down, how).await
+pub async fn down(app: &App, wanted: &Wanted, patience: Duration, how: How) -> Result<RunReport, Refusal> {
+    start(app, wanted, Flow::Down, patience, how).await
 }
 
 /// Continues a run that rests, or whose process is gone.
@@ -107,13 +107,19 @@ pub async fn resume(app: &App, run: &RunId, how: How) -> Result<RunReport, Refus
     Ok(report)
 }
 
-async fn start(app: &App, wanted: &Wanted, flow: Flow, how: How) -> Result<RunReport, Refusal> {
+async fn start(
+    app: &App,
+    wanted: &Wanted,
+    flow: Flow,
+    patience: Duration,
+    how: How,
+) -> Result<RunReport, Refusal> {
     let doors = doors::open(app).await?;
     let run = RunId::new(ulid::Ulid::generate().to_string());
     let mut findings = Vec::new();
     let (wish, carried) = lease::with::<_, Refusal>(app, &wanted.name(), &how.stop, async |lease| {
         // Under the lease: the ledger that the plan is made from cannot change any more.
-        let (wish, plan) = planned(app, &doors, wanted, flow).await?;
+        let (wish, plan) = planned(app, &doors, wanted, flow, patience).await?;
         if flow == Flow::Up {
             findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
         }
@@ -130,7 +136,13 @@ async fn start(app: &App, wanted: &Wanted, flow: Flow, how: How) -> Result<RunRe
     }
 }
 
-async fn planned(app: &App, doors: &Doors, wanted: &Wanted, flow: Flow) -> Result<(Wish, Plan), Failure> {
+async fn planned(
+    app: &App,
+    doors: &Doors,
+    wanted: &Wanted,
+    flow: Flow,
+    patience: Duration,
+) -> Result<(Wish, Plan), Failure> {
     let ledger = status::ledger(app, &wanted.name()).await?;
     let model = wanted.model.clone();
     match flow {
@@ -148,7 +160,7 @@ async fn planned(app: &App, doors: &Doors, wanted: &Wanted, flow: Flow) -> Resul
                 wish.model.dns_zones.clear();
                 wish.model.repositories.clear();
             }
-            let plan = platform_flows::down(&wish, PATIENCE);
+            let plan = platform_flows::down(&wish, patience);
             Ok((wish, plan))
         }
     }

@@ -183,7 +183,8 @@ impl Line {
                 self.began.get_or_insert(at);
                 (S::Running, None)
             }
-            StepEvent::Intended { .. } => return,
+            // From here on a call is in flight, also after a look at a step that waited.
+            StepEvent::Intended { .. } => (S::Running, self.note.take()),
             StepEvent::Waiting { waiting_for, .. } => (S::Waiting, Some(waiting_for.clone())),
             StepEvent::GateOpened { question, .. } => (S::Gated, Some(question.clone())),
             StepEvent::GateDecided { approved: true, .. } => (S::Pending, None),

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use platform_app::{App, carry, specs};
 
 use super::{
@@ -17,16 +20,26 @@ use crate::{args::Common, exit::Exit, printer::Printer};
 #[command(
     after_help = "Examples:\n  platform plan down\n  platform down\n  platform down --yes --output json"
 )]
-pub struct Args {}
+pub struct Args {
+    /// How long to wait for what is being deleted before it is reported as left behind
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    wait: Duration,
+}
 
-pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
+/// `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(parsed).map_err(|_| "it is negative".to_owned())
+}
+
+pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("down", printer, async |carried: &Carried| {
         let wanted = specs::load(&common.chosen())?;
         let app = App::open(common.state.as_deref()).await?;
         if !common.yes {
             confirm::removal(&app, &wanted.name(), printer).await?;
         }
-        carry::down(&app, &wanted, carried.how(common, true)).await
+        carry::down(&app, &wanted, args.wait, carried.how(common, true)).await
     })
     .await
 }
