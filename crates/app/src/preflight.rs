@@ -2,7 +2,7 @@
 
 use platform_flows::{Doors, wish::reach};
 use platform_spec::{
-    Class, Code, Failure,
+    Class, Failure,
     model::Model,
     report::{Finding, Severity},
 };
@@ -38,13 +38,40 @@ fn blind(cluster: &str, failure: &Failure) -> Finding {
     }
 }
 
-/// Refuses to begin when a finding says that nothing may be made before it is mended.
+/// Refuses to begin when a finding says that nothing may be made before it is mended; with the first one's code.
 pub(crate) fn judge(findings: Vec<Finding>) -> Result<Vec<Finding>, Refusal> {
-    if findings.iter().all(|finding| finding.severity == Severity::Warning) {
-        return Ok(findings);
-    }
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let mut errors = errors.peekable();
+    let Some(first) = errors.peek() else { return Ok(findings) };
     let failure =
-        Failure::new(Code::new("P0717"), Class::Config, "looking ahead found what would make the run fail")
-            .hint("mend what is listed above and run the command again; nothing was changed");
+        Failure::new(first.code.clone(), Class::Config, "looking ahead found what would make the run fail");
+    let failure = errors.fold(failure, |failure, error| match &error.hint {
+        Some(hint) => failure.because(&error.message).hint(hint),
+        None => failure.because(&error.message),
+    });
+    let failure = failure.hint("nothing was changed; `platform plan` looks ahead again");
     Err(Refusal { failure: Box::new(failure), findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use platform_spec::Code;
+
+    use super::*;
+
+    fn finding(severity: Severity, code: &'static str) -> Finding {
+        let mut finding = blind("demo", &Failure::new(Code::new(code), Class::Quota, "too few cores"));
+        finding.severity = severity;
+        finding
+    }
+
+    #[test]
+    fn warnings_do_not_stop_a_run_and_errors_do_with_the_first_ones_code() {
+        let warning = finding(Severity::Warning, "P0212");
+        assert_eq!(judge(vec![warning.clone()]).expect("only a warning").len(), 1);
+        let errors = vec![warning, finding(Severity::Error, "P0213"), finding(Severity::Error, "P0214")];
+        let refusal = judge(errors).expect_err("there are errors");
+        assert_eq!((refusal.failure.code.as_str(), refusal.failure.causes.len()), ("P0213", 2));
+        assert_eq!(refusal.findings.len(), 3);
+    }
 }
