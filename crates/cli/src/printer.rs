@@ -26,6 +26,7 @@ use serde_json::json;
 use crate::{
     args::{Common, Output},
     exit::Exit,
+    words,
 };
 
 /// The only one who writes. Clones share the screen.
@@ -162,9 +163,13 @@ impl Printer {
 /// A failure as people read it; no line break at the end.
 fn failure_text(failure: &Failure) -> String {
     let label = format!("error[{}]:", failure.code);
-    let mut text = format!("{} {}", label.red().bold(), failure.message);
+    let mut text = format!("{} {}", label.red().bold(), words::harmless(&failure.message));
     for cause in &failure.causes {
-        text.push_str(&format!("\n  {} {}", "because:".dimmed(), cause.replace('\n', "\n           ")));
+        text.push_str(&format!(
+            "\n  {} {}",
+            "because:".dimmed(),
+            words::harmless(cause).replace('\n', "\n           ")
+        ));
     }
     for hint in &failure.hints {
         text.push_str(&format!("\n{} {hint}", "hint:".cyan()));

@@ -16,7 +16,7 @@ use platform_spec::{
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::teller::Teller;
-use crate::printer::Printer;
+use crate::{printer::Printer, words};
 
 /// How often the line of a running step is drawn anew, so that its clock runs.
 const TICK: Duration = Duration::from_millis(200);
@@ -76,7 +76,7 @@ impl Foot {
             bar.enable_steady_tick(TICK);
             bar
         });
-        bar.set_message(teller.at_work_on(step));
+        bar.set_message(words::harmless(&teller.at_work_on(step)));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::words;
+
 /// Rows under a heading, each column as wide as its widest cell, two spaces between; no trailing blanks.
 ///
 /// Cells may hold no line breaks; they are shown as spaces.
@@ -9,7 +11,7 @@ pub fn render(heading: &[&str], rows: &[Vec<String>]) -> String {
     let heading: Vec<String> = heading.iter().map(|&cell| cell.to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(&heading)
         .chain(rows)
-        .map(|row| row.iter().map(|cell| cell.replace(['\n', '\r', '\t'], " ")).collect())
+        .map(|row| row.iter().map(|cell| words::harmless(cell).replace('\n', " ")).collect())
         .collect();
     let mut widths = vec![0; heading.len()];
     for row in &lines {

@@ -13,6 +13,13 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// Words of others as a terminal may show them: without escape sequences and other control characters, which could
+/// rewrite what stands above. Line breaks stay.
+pub fn harmless(text: &str) -> String {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    plain.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
 /// `1 error`, `2 errors`.
 pub fn many(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
@@ -39,6 +46,11 @@ pub fn counts(counts: &Counts) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn words_of_others_cannot_draw_on_the_screen() {
+        assert_eq!(super::harmless("a\u{1b}[2Jb\rc\nd\u{7}"), "ab c\nd");
+    }
+
     #[test]
     fn durations_have_two_units_at_most() {
         let shown = [0, 999, 1_000, 59_999, 60_000, 3_599_999, 3_600_000, 90_000_000].map(super::duration);

@@ -50,7 +50,12 @@ impl fmt::Display for Line {
         match &self.step {
             // Padded before it is styled: a colour has no width.
             Some(step) => {
-                write!(f, "{} {step}  {}", format!("{:>9}", self.word).style(self.style), self.rest)
+                write!(
+                    f,
+                    "{} {step}  {}",
+                    format!("{:>9}", self.word).style(self.style),
+                    words::harmless(&self.rest)
+                )
             }
             None => f.write_str(&self.rest),
         }
