@@ -53,6 +53,10 @@ pub struct AppStatus {
     pub reconciled_at: String,
 }
 
+/// How old a comparison may be before a health that is still Progressing is doubted. Longer than a rollout's next event
+/// takes to reach Argo CD, much shorter than its own two minutes.
+const LINGERS: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
 impl AppStatus {
     /// Synced, Healthy, its operation succeeded, at our commit.
     pub fn is_settled(&self) -> bool {
@@ -62,6 +66,16 @@ impl AppStatus {
             && operation_done
             && self.at_commit
             && self.errors.is_empty()
+    }
+
+    /// Whether it is synced at our commit and its health has not been looked at for a while. Argo CD notices some changes
+    /// of health (a CRD that becomes Established) only when it compares again, minutes later.
+    fn lingers(&self, now: Timestamp) -> bool {
+        let looked: Option<Timestamp> = self.reconciled_at.parse().ok();
+        self.at_commit
+            && self.sync == "Synced"
+            && self.health == "Progressing"
+            && looked.is_some_and(|looked| now.duration_since(looked) > LINGERS)
     }
 
     /// What is lacking, in words.
@@ -242,7 +256,10 @@ impl Table {
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.rows
             .iter()
-            .any(|row| row.exists && (!row.at_commit || row.is_outdated(now) || row.is_left_failed()))
+            .any(|row| {
+                let behind = !row.at_commit || row.lingers(now);
+                row.exists && (behind || row.is_outdated(now) || row.is_left_failed())
+            })
     }
 
     /// What keeps Applications from converging, in Argo CD's words; `None` while all are well or under way.
@@ -327,14 +344,18 @@ impl Cluster {
                 {
                     asked.push(row.app.clone());
                 }
-                continue;
+                if !row.lingers(Timestamp::now()) {
+                    continue;
+                }
             }
             let deed = || format!("could not ask Argo CD to refresh {}", row.app);
             let Some(live) = self.get(&row.app.object()).await? else { continue };
             if live["metadata"]["annotations"][REFRESH].is_string() {
                 continue;
             }
-            let body = json!({"metadata": {"annotations": {REFRESH: "hard"}}});
+            // At our commit only the health is old: that needs no new look at Git.
+            let how = if row.at_commit { "normal" } else { "hard" };
+            let body = json!({"metadata": {"annotations": {REFRESH: how}}});
             self.merge(&row.app.object(), &body).await.map_err(|r| r.during(deed()))?;
             asked.push(row.app.clone());
         }
