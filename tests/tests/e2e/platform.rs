@@ -134,7 +134,9 @@ fn killed_at_random_moments_everything_is_made_once() {
             break;
         }
         killed += 1;
-        args = vec!["resume"];
+        // Killed before the run was stored, there is nothing to resume, and nothing has happened.
+        let begun = world.platform(["runs"]).ok().stdout.contains("\"up\"");
+        args = if begun { vec!["resume"] } else { vec!["up", "-f", "platform.yaml"] };
     }
     if args == ["resume"] {
         // The run may have ended just before the last kill: then there is nothing to resume, and nothing to mend.
