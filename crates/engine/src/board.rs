@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use platform_spec::{
-    Event, Failure, LedgerChange, Outcome, StepEvent, StepId,
-    event::Recorded,
-    report::RunStatus,
+    Event, Failure, LedgerChange, Outcome, StepEvent, StepId, event::Recorded, report::RunStatus,
 };
 use serde_json::Value;
 
@@ -114,7 +112,15 @@ impl Board {
     pub fn new(graph: &Graph) -> Self {
         let slots = vec![Slot::default(); graph.len()];
         let index = Indexes::of(graph, &slots);
-        Self { run: None, slots, index, looks: BTreeSet::new(), look_times: BTreeMap::new(), live: BTreeSet::new(), shares: BTreeMap::new() }
+        Self {
+            run: None,
+            slots,
+            index,
+            looks: BTreeSet::new(),
+            look_times: BTreeMap::new(),
+            live: BTreeSet::new(),
+            shares: BTreeMap::new(),
+        }
     }
 
     /// Reads a whole history. Every waiting step is to be looked at at once.
@@ -148,7 +154,12 @@ impl Board {
         Ok(())
     }
 
-    fn take(&mut self, graph: &Graph, at: Timestamp, event: &Event) -> Result<Option<(usize, Status)>, Illegal> {
+    fn take(
+        &mut self,
+        graph: &Graph,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<Option<(usize, Status)>, Illegal> {
         let run = next_run(self.run, event)?;
         let touched = match event {
             Event::Step { step, event } => {
@@ -360,7 +371,10 @@ impl Indexes {
             Status::Undoing { .. } => {
                 self.undoing.insert(at);
             }
-            Status::Running { .. } | Status::Succeeded { .. } | Status::Skipped { .. } | Status::Undone { .. } => {}
+            Status::Running { .. }
+            | Status::Succeeded { .. }
+            | Status::Skipped { .. }
+            | Status::Undone { .. } => {}
         }
         self.undone += usize::from(matches!(status, Status::Undone { .. }));
         self.settled += usize::from(status.is_settled());
@@ -397,7 +411,10 @@ impl Indexes {
             Status::Undoing { .. } => {
                 self.undoing.remove(&at);
             }
-            Status::Running { .. } | Status::Succeeded { .. } | Status::Skipped { .. } | Status::Undone { .. } => {}
+            Status::Running { .. }
+            | Status::Succeeded { .. }
+            | Status::Skipped { .. }
+            | Status::Undone { .. } => {}
         }
         self.undone -= usize::from(matches!(was, Status::Undone { .. }));
         self.settled -= usize::from(was.is_settled());

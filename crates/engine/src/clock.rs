@@ -51,10 +51,7 @@ impl Clock for SystemClock {
 
 /// A time later by `by`, or the end of time.
 pub fn add(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by)
-        .ok()
-        .and_then(|by| at.checked_add(by).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// Milliseconds from `from` to `to`; 0 when `to` is earlier.

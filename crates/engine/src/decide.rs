@@ -4,12 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{
-    board::Board,
-    graph::Graph,
-    plan::Policy,
-    status::Status,
-};
+use crate::{board::Board, graph::Graph, plan::Policy, status::Status};
 
 /// Something the loop is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +85,9 @@ pub fn decide(graph: &Graph, board: &Board, limits: &Limits, stopping: bool, now
     }
     match graph.plan.policy {
         Policy::Hold if failed => rest(board, Ending::Held),
-        Policy::Unwind if failed || !board.index.undoing.is_empty() || board.index.undone > 0 => unwind(graph, board, limits),
+        Policy::Unwind if failed || !board.index.undoing.is_empty() || board.index.undone > 0 => {
+            unwind(graph, board, limits)
+        }
         _ => go_on(graph, board, limits, now),
     }
 }
@@ -109,9 +106,10 @@ fn rest(board: &Board, ending: Ending) -> Vec<Action> {
 fn go_on(graph: &Graph, board: &Board, limits: &Limits, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     for &at in &board.index.doomed {
-        let lost = graph.needs(at).iter().copied().find(|&need| {
-            matches!(board.slot(need).status, Status::Failed { .. } | Status::Skipped { .. })
-        });
+        let lost =
+            graph.needs(at).iter().copied().find(|&need| {
+                matches!(board.slot(need).status, Status::Failed { .. } | Status::Skipped { .. })
+            });
         actions.extend(lost.map(|lost| Action::Skip { at, lost }));
     }
 

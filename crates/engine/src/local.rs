@@ -3,11 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use platform_spec::{
-    Class, Code, Event, Failure, RunId, StepEvent,
-    event::Recorded,
-    report::Notice,
-};
+use platform_spec::{Class, Code, Event, Failure, RunId, StepEvent, event::Recorded, report::Notice};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -95,12 +91,16 @@ impl Local {
     /// # Errors
     /// A plan that is unsound or unknown to the registry, before anything is stored; trouble with the store, with the
     /// run left resumable.
-    pub async fn start(&self, lease: &Lease, run: RunId, plan: Plan, options: Options) -> Result<Ended, Failure> {
+    pub async fn start(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        plan: Plan,
+        options: Options,
+    ) -> Result<Ended, Failure> {
         let graph = self.check(plan)?;
-        let event = Event::RunCreated {
-            plan_digest: plan_digest_of(&graph.plan),
-            actor: options.actor.clone(),
-        };
+        let event =
+            Event::RunCreated { plan_digest: plan_digest_of(&graph.plan), actor: options.actor.clone() };
         let mut head = Head::default();
         let first = head.seal(self.clock.now(), event);
         let mut board = Board::new(&graph);
@@ -118,8 +118,7 @@ impl Local {
     /// # Errors
     /// A run that has ended (`P0705`), a history that does not verify (`P0107`), steps unknown to this program.
     pub async fn resume(&self, lease: &Lease, run: &RunId, options: Options) -> Result<Ended, Failure> {
-        let StoredRun { id, plan, events, .. } =
-            self.store.load(run).await.map_err(|e| e.into_failure())?;
+        let StoredRun { id, plan, events, .. } = self.store.load(run).await.map_err(|e| e.into_failure())?;
         verify(&plan, &events).map_err(|broken| {
             Failure::new(Code::new("P0107"), Class::Bug, format!("the journal of run `{id}` does not verify"))
                 .because(broken)
@@ -227,7 +226,10 @@ struct Carrier {
 }
 
 impl Carrier {
-    #[expect(clippy::too_many_arguments, reason = "made in two places, next door; a builder would only hide them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "made in two places, next door; a builder would only hide them"
+    )]
     fn new(
         local: &Local,
         lease: &Lease,
@@ -270,12 +272,7 @@ impl Carrier {
             .filter(|(slot, _)| slot.started.is_some())
             .map(|(slot, step)| (step.id.clone(), slot.status.state()))
             .collect();
-        let plan = Notice::Plan {
-            run: self.run.clone(),
-            flow: self.graph.plan.flow.clone(),
-            steps,
-            already,
-        };
+        let plan = Notice::Plan { run: self.run.clone(), flow: self.graph.plan.flow.clone(), steps, already };
         // A viewer that has gone away does not stop the run.
         let _ = notices.send(plan);
         if let Some(first) = first {
@@ -518,10 +515,7 @@ impl Carrier {
     /// Makes the batch durable, then tells the viewers and does what waited for it.
     async fn commit(&mut self) -> Result<(), Failure> {
         if !self.batch.is_empty() {
-            self.store
-                .append(&self.lease, &self.run, &self.batch)
-                .await
-                .map_err(|e| e.into_failure())?;
+            self.store.append(&self.lease, &self.run, &self.batch).await.map_err(|e| e.into_failure())?;
             for recorded in std::mem::take(&mut self.batch) {
                 self.notify(Notice::Stored(recorded));
             }

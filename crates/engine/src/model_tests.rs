@@ -39,7 +39,9 @@ fn luck() -> impl Strategy<Value = Luck> {
 fn plans() -> impl Strategy<Value = Plan> {
     let policy = prop_oneof![Just(Policy::Hold), Just(Policy::Unwind), Just(Policy::Forward)];
     (1..12_usize)
-        .prop_flat_map(move |n| (policy.clone(), prop::collection::vec(prop::collection::vec(any::<bool>(), n), n)))
+        .prop_flat_map(move |n| {
+            (policy.clone(), prop::collection::vec(prop::collection::vec(any::<bool>(), n), n))
+        })
         .prop_map(|(policy, edges)| Plan {
             flow: "test".into(),
             platform: PlatformName::new("p"),

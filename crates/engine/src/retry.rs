@@ -36,8 +36,7 @@ pub fn after_failure(
     run: &RunId,
     step: &StepId,
 ) -> Verdict {
-    let transient =
-        matches!(failure.class, Class::Retryable | Class::Throttled | Class::ConflictInProgress);
+    let transient = matches!(failure.class, Class::Retryable | Class::Throttled | Class::ConflictInProgress);
     let scarce = matches!(failure.class, Class::Capacity | Class::Quota);
     let (first, cap) = match retry {
         Retry::R1 | Retry::R4 | Retry::R5 if transient && failures < R1_ATTEMPTS => (2_000, 60_000),

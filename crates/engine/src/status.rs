@@ -104,11 +104,10 @@ impl Status {
             (S::Pending { attempts }, E::Started { attempt, .. }) if *attempt == attempts + 1 => {
                 S::Running { attempt: *attempt }
             }
-            (S::Retrying { attempt: last, .. } | S::InDoubt { attempt: last }, E::Started { attempt, .. })
-                if *attempt == last + 1 =>
-            {
-                S::Running { attempt: *attempt }
-            }
+            (
+                S::Retrying { attempt: last, .. } | S::InDoubt { attempt: last },
+                E::Started { attempt, .. },
+            ) if *attempt == last + 1 => S::Running { attempt: *attempt },
 
             // A look at something waited for may find that it has to act again.
             (S::Running { attempt: a } | S::Waiting { attempt: a }, E::Intended { attempt, .. })

@@ -26,9 +26,15 @@ pub(crate) enum Message {
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    Succeeded { outcome: Outcome, output: Value, ledger: Vec<LedgerChange> },
+    Succeeded {
+        outcome: Outcome,
+        output: Value,
+        ledger: Vec<LedgerChange>,
+    },
     Waiting(Wait),
-    Gate { question: String },
+    Gate {
+        question: String,
+    },
     Failed(Failure),
     Undone(Vec<LedgerChange>),
     Stuck(Failure),
@@ -89,9 +95,13 @@ impl Errand {
                     .or_else(|| panic.downcast_ref::<String>().cloned())
                     .unwrap_or_else(|| "no message".into());
                 End::Failed(
-                    Failure::new(Code::new("P0703"), Class::Bug, format!("step `{}` panicked", self.call.step))
-                        .because(words)
-                        .hint("this is a defect of the program; `platform resume` tries the step again"),
+                    Failure::new(
+                        Code::new("P0703"),
+                        Class::Bug,
+                        format!("step `{}` panicked", self.call.step),
+                    )
+                    .because(words)
+                    .hint("this is a defect of the program; `platform resume` tries the step again"),
                 )
             }
         }

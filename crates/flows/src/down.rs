@@ -24,11 +24,10 @@ pub const PATIENCE: Duration = Duration::from_secs(600);
 /// last the repositories, which are only let go.
 pub fn down(wish: &Wish, patience: Duration) -> Plan {
     let model = &wish.model;
-    let mut plan = Draft::new("down", &model.platform, Policy::Forward, &model.spec_digest, &wish.state_digest());
-    let deleting = Pace {
-        typical_ms: 60_000,
-        deadline_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
-    };
+    let mut plan =
+        Draft::new("down", &model.platform, Policy::Forward, &model.spec_digest, &wish.state_digest());
+    let deleting =
+        Pace { typical_ms: 60_000, deadline_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) };
 
     let mut before_dns = Vec::new();
     let mut last = Vec::new();

@@ -54,7 +54,12 @@ async fn in_cluster(
     let search = Search {
         owner: model.platform.clone(),
         applications: model.applications.iter().map(|app| app.name.clone()).collect(),
-        namespaces: model.namespaces.iter().filter(|ns| ns.cluster == *name).map(|ns| ns.name.clone()).collect(),
+        namespaces: model
+            .namespaces
+            .iter()
+            .filter(|ns| ns.cluster == *name)
+            .map(|ns| ns.name.clone())
+            .collect(),
     };
     let place = format!("cluster {name}");
     Ok(cluster.inventory(&search).await?.iter().map(|left| left.orphan(&place, now)).collect())

@@ -42,7 +42,8 @@ impl TreeStore {
     /// # Errors
     /// `P0715` when the folder cannot be written.
     pub fn put(&self, tree: &Tree) -> Result<String, Failure> {
-        let stored: BTreeMap<&String, Stored> = tree.iter().map(|(path, file)| (path, Stored::of(file))).collect();
+        let stored: BTreeMap<&String, Stored> =
+            tree.iter().map(|(path, file)| (path, Stored::of(file))).collect();
         let json = serde_json::to_vec(&stored).map_err(|error| self.refused(&io::Error::other(error)))?;
         let digest = hex::encode(Sha256::digest(&json));
         let path = self.path(&digest);

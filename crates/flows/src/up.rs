@@ -179,8 +179,10 @@ impl Site<'_> {
 
     /// Every Application that brings workloads is synced and healthy at the commit that we published.
     fn synced(&self, plan: &mut Draft, repositories: &[(Repository, StepId)], root: &StepId) -> StepId {
-        let commits: BTreeMap<&str, serde_json::Value> =
-            repositories.iter().map(|(r, published)| (r.in_cluster_url.as_str(), from(published, "/commit"))).collect();
+        let commits: BTreeMap<&str, serde_json::Value> = repositories
+            .iter()
+            .map(|(r, published)| (r.in_cluster_url.as_str(), from(published, "/commit")))
+            .collect();
         plan.step(
             self.id("argocd.synced"),
             format!("{} applications synced and healthy", self.wish.leaves.len()),
@@ -248,8 +250,12 @@ fn publish(plan: &mut Draft, wish: &Wish, repository: Repository) -> StepId {
 
 /// Names of applications, once everything behind them is up.
 fn names_in_dns(plan: &mut Draft, wish: &Wish) {
-    let before: Vec<StepId> =
-        wish.model.clusters.iter().map(|cluster| StepId::new(format!("{}/argocd.synced", cluster.name))).collect();
+    let before: Vec<StepId> = wish
+        .model
+        .clusters
+        .iter()
+        .map(|cluster| StepId::new(format!("{}/argocd.synced", cluster.name)))
+        .collect();
     let needs: Vec<&StepId> = before.iter().collect();
     for zone in steps::dns::zones(&wish.model) {
         plan.step(
@@ -273,7 +279,9 @@ fn one_argocd_each(wish: &Wish) -> Result<(), Failure> {
             Class::Config,
             format!("cluster `{}` is served by the Argo CD of cluster `{}`", cluster.name, cluster.argocd),
         )
-        .because("this version installs one Argo CD on each cluster and cannot register a cluster with another")
+        .because(
+            "this version installs one Argo CD on each cluster and cannot register a cluster with another",
+        )
         .hint("set `argocd.topology: dedicated`, or describe one cluster only")),
     }
 }

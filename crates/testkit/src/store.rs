@@ -81,7 +81,8 @@ impl Inner {
 
     fn write(&mut self, apply: impl FnOnce(&mut Self)) -> Result<(), StoreError> {
         self.writes += 1;
-        let dead = || StoreError::Other(Box::new(Failure::new(Code::new("P0108"), Class::Retryable, "killed")));
+        let dead =
+            || StoreError::Other(Box::new(Failure::new(Code::new("P0108"), Class::Retryable, "killed")));
         match self.kill {
             Some(Kill::BeforeWrite(n)) if n <= self.writes => Err(dead()),
             Some(Kill::AfterWrite(n)) if n <= self.writes => {
@@ -175,7 +176,9 @@ impl Store for MemoryStore {
         inner.write(|inner| {
             for event in events {
                 let Event::Step { event, .. } = &event.event else { continue };
-                let (StepEvent::Succeeded { ledger, .. } | StepEvent::Undone { ledger }) = event else { continue };
+                let (StepEvent::Succeeded { ledger, .. } | StepEvent::Undone { ledger }) = event else {
+                    continue;
+                };
                 for change in ledger {
                     match change {
                         LedgerChange::Put(entry) => {

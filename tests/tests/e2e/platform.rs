@@ -23,8 +23,12 @@ fn assert_up(world: &World) {
         );
     }
     let backups = world.bed().kubectl_json(["get", "backups.velero.io", "-n", "velero"]);
-    let phases: Vec<&str> =
-        backups["items"].as_array().expect("a list").iter().filter_map(|b| b["status"]["phase"].as_str()).collect();
+    let phases: Vec<&str> = backups["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|b| b["status"]["phase"].as_str())
+        .collect();
     assert_eq!(phases, ["Completed"]);
     for host in ["hello", "hello-dev", "web", "web-dev"] {
         let answer = world.dig(["+short", &format!("{host}.{}", world.zone())]).ok().stdout;
@@ -68,7 +72,10 @@ fn up_brings_everything_a_second_up_changes_nothing_and_down_leaves_nothing() {
 
     // X-06: nothing left, by the ledger and by the components.
     let down = world.platform(["down", "--yes", "-f", "platform.yaml"]).ok().json();
-    assert_eq!((down["status"].as_str(), down["orphans"].as_array().map(Vec::len)), (Some("succeeded"), Some(0)));
+    assert_eq!(
+        (down["status"].as_str(), down["orphans"].as_array().map(Vec::len)),
+        (Some("succeeded"), Some(0))
+    );
     let status = world.platform(["status"]).ok().stdout;
     assert!(!status.contains("\"external_id\""), "the ledger is empty: {status}");
     world.assert_clean();
@@ -79,7 +86,10 @@ fn what_a_foreign_finalizer_holds_is_named_and_down_exits_6() {
     let Some(world) = Bed::world("held") else { return };
     world.platform(["up", "-f", "platform.yaml"]).ok();
     let patch = r#"{"metadata":{"finalizers":["example.com/not-yours"]}}"#;
-    world.bed().kubectl(["patch", "configmap", "argocd-cm", "-n", "argocd", "--type=merge", "-p", patch]).ok();
+    world
+        .bed()
+        .kubectl(["patch", "configmap", "argocd-cm", "-n", "argocd", "--type=merge", "-p", patch])
+        .ok();
     let down = world.platform(["down", "--yes", "--wait", "20s", "-f", "platform.yaml"]).exits(6).json();
     let orphans = down["orphans"].as_array().expect("a list");
     let held = orphans.iter().find(|orphan| orphan["kind"] == "ConfigMap").expect("the ConfigMap");
@@ -87,7 +97,10 @@ fn what_a_foreign_finalizer_holds_is_named_and_down_exits_6() {
     assert!(held["age_ms"].as_u64().is_some_and(|age| age > 0), "{held:#}");
 
     let release = r#"{"metadata":{"finalizers":null}}"#;
-    world.bed().kubectl(["patch", "configmap", "argocd-cm", "-n", "argocd", "--type=merge", "-p", release]).ok();
+    world
+        .bed()
+        .kubectl(["patch", "configmap", "argocd-cm", "-n", "argocd", "--type=merge", "-p", release])
+        .ok();
     world.platform(["down", "--yes", "-f", "platform.yaml"]).ok();
     world.assert_clean();
 }
@@ -145,7 +158,8 @@ fn killed_at_random_moments_everything_is_made_once() {
     }
     world.platform(["up", "-f", "platform.yaml"]).ok();
     assert_up(&world);
-    let twice: Vec<_> = made(&world.bed().writes_since(mark)).into_iter().filter(|(_, times)| *times > 1).collect();
+    let twice: Vec<_> =
+        made(&world.bed().writes_since(mark)).into_iter().filter(|(_, times)| *times > 1).collect();
     assert_eq!(twice, Vec::new(), "made more than once, after {killed} kills");
     assert_eq!(commits(&world), 1);
     world.platform(["down", "--yes", "-f", "platform.yaml"]).ok();
@@ -178,7 +192,12 @@ fn wrong_things_are_said_clearly_and_leave_nothing_half_made() {
     wrong("nobody.yaml", text.replace(&config, &nobody.display().to_string()), &["P0212"], 1);
 
     wrong("git.yaml", text.replace("env:BED_GIT_PASSWORD", "env:BED_S3_CREDENTIALS"), &["P0303"], 1);
-    wrong("tsig.yaml", text.replace("env:BED_TSIG_SECRET", "env:BED_GIT_PASSWORD"), &["P0501", "P0503", "P0504"], 1);
+    wrong(
+        "tsig.yaml",
+        text.replace("env:BED_TSIG_SECRET", "env:BED_GIT_PASSWORD"),
+        &["P0501", "P0503", "P0504"],
+        1,
+    );
     world.platform(["down", "--yes", "-f", "platform.yaml"]).ok();
     world.assert_clean();
 }

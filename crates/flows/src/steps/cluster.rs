@@ -45,7 +45,11 @@ impl Step for ClusterReady {
 
 /// What a step answers that only ever looks.
 pub(crate) fn only_looks(call: &Call) -> Failure {
-    Failure::new(Code::new("P0703"), Class::Bug, format!("step `{}` only looks and was asked to act", call.step))
+    Failure::new(
+        Code::new("P0703"),
+        Class::Bug,
+        format!("step `{}` only looks and was asked to act", call.step),
+    )
 }
 
 /// Looks at a condition; `None` when it is met.
@@ -57,7 +61,8 @@ pub(crate) async fn pending(cluster: &Cluster, condition: &Condition) -> Result<
         Verdict::Met => Ok(None),
         Verdict::NotYet { waiting_for } => Ok(Some(wait_for(waiting_for))),
         Verdict::Never { because } => {
-            Err(Failure::new(Code::new("P0421"), Class::Config, "waited for what cannot come").because(because))
+            Err(Failure::new(Code::new("P0421"), Class::Config, "waited for what cannot come")
+                .because(because))
         }
     }
 }

@@ -191,9 +191,10 @@ impl Remove {
             Err(failure) if failure.code.as_str() == NO_TRANSFER => {
                 let records = input.records();
                 let seen = dns.observe(&records).await?;
-                let ours = seen.iter().zip(records).filter(|(seen, _)| {
-                    !matches!(seen, Seen::Absent | Seen::Foreign { .. })
-                });
+                let ours = seen
+                    .iter()
+                    .zip(records)
+                    .filter(|(seen, _)| !matches!(seen, Seen::Absent | Seen::Foreign { .. }));
                 Ok(ours.map(|(_, record)| record.host).collect())
             }
             Err(failure) => Err(failure),

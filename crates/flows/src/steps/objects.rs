@@ -34,7 +34,12 @@ pub(crate) async fn lacking(cluster: &Cluster, manifest: &Manifest) -> Result<Op
 }
 
 /// The ledger's line about a group of objects in a cluster.
-pub(crate) fn put(reach: &Reach, what: &str, external_id: impl Into<String>, owned: bool) -> Vec<LedgerChange> {
+pub(crate) fn put(
+    reach: &Reach,
+    what: &str,
+    external_id: impl Into<String>,
+    owned: bool,
+) -> Vec<LedgerChange> {
     vec![LedgerChange::Put(LedgerEntry {
         key: format!("{}/{what}", reach.request.cluster),
         kind: what.split('/').next().unwrap_or(what).to_owned(),

@@ -72,7 +72,9 @@ impl Step for PublishRepository {
                 Observed::Matches { output, ledger }
             }
             Seen::Missing | Seen::Empty => Observed::Absent,
-            Seen::Differs { changed, .. } => Observed::Differs { how: format!("{} files change", changed.len()) },
+            Seen::Differs { changed, .. } => {
+                Observed::Differs { how: format!("{} files change", changed.len()) }
+            }
         })
     }
 

@@ -72,14 +72,18 @@ impl Step for EnsureResource {
     }
 
     fn intent(&self, call: &Call) -> Option<Value> {
-        Some(json!({ "ensure": call.input["resource"], "cluster": call.input["reach"]["request"]["cluster"] }))
+        Some(
+            json!({ "ensure": call.input["resource"], "cluster": call.input["reach"]["request"]["cluster"] }),
+        )
     }
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: Input = input(call)?;
         let provider = self.0.provider(&input.reach.provider)?;
         Ok(match provider.ensure(&input.call(call)).await? {
-            Ensured::Done { thing, .. } => Progress::Done { ledger: input.put(&thing), output: thing.outputs },
+            Ensured::Done { thing, .. } => {
+                Progress::Done { ledger: input.put(&thing), output: thing.outputs }
+            }
             Ensured::InProgress(wait) => Progress::InProgress(waiting(wait)),
         })
     }
@@ -114,7 +118,9 @@ impl Step for RemoveResource {
     }
 
     fn intent(&self, call: &Call) -> Option<Value> {
-        Some(json!({ "remove": call.input["resource"], "cluster": call.input["reach"]["request"]["cluster"] }))
+        Some(
+            json!({ "remove": call.input["resource"], "cluster": call.input["reach"]["request"]["cluster"] }),
+        )
     }
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
@@ -146,7 +152,11 @@ fn waiting(wait: reply::Wait) -> Wait {
 }
 
 fn broken(input: &Input, why: String) -> Failure {
-    Failure::new(Code::new("P0711"), Class::Config, format!("`{}` is broken and does not mend itself", input.key()))
-        .because(why)
-        .hint("look at it at the provider; `platform down` removes it, `platform up` then makes it anew")
+    Failure::new(
+        Code::new("P0711"),
+        Class::Config,
+        format!("`{}` is broken and does not mend itself", input.key()),
+    )
+    .because(why)
+    .hint("look at it at the provider; `platform down` removes it, `platform up` then makes it anew")
 }

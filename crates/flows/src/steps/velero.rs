@@ -103,7 +103,9 @@ impl Step for Ready {
                         "Velero cannot use what it was given",
                     )
                     .because(because)
-                    .hint("check `backup` in the spec and the credentials behind it, then `platform up` again"));
+                    .hint(
+                        "check `backup` in the spec and the credentials behind it, then `platform up` again",
+                    ));
                 }
             }
         }

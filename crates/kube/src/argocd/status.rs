@@ -254,12 +254,10 @@ impl Table {
 
     /// Whether [`Cluster::refresh_stale`] would have something to do.
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        self.rows
-            .iter()
-            .any(|row| {
-                let behind = !row.at_commit || row.lingers(now);
-                row.exists && (behind || row.is_outdated(now) || row.is_left_failed())
-            })
+        self.rows.iter().any(|row| {
+            let behind = !row.at_commit || row.lingers(now);
+            row.exists && (behind || row.is_outdated(now) || row.is_left_failed())
+        })
     }
 
     /// What keeps Applications from converging, in Argo CD's words; `None` while all are well or under way.
