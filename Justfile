@@ -12,7 +12,7 @@ up: build tools
 
 # remove what `up` made, and the bed
 down:
-    -{{ bed }} exec -- platform down --yes
+    -{{ bed }} exec -- sh -c 'platform down --yes -f "$BED_SPEC"'
     {{ bed }} down
 
 # everything a change must pass before it is pushed: formatting, lints, licences and sources, layers
