@@ -1,6 +1,6 @@
 //! Time, as something that can be given. A soak of seven days is tested in milliseconds.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +46,33 @@ impl Clock for SystemClock {
         if let Ok(left) = Duration::try_from(left) {
             tokio::time::sleep(left).await;
         }
+    }
+}
+
+/// A clock that goes on where a journal ends, when its own time lies before that.
+///
+/// The wall clock may have been set back between two lives of a run. Its journal does not go back, so neither may the
+/// time that deadlines and retries are reckoned in: a retry that was seconds away would become one in an hour.
+pub(crate) struct Continued {
+    clock: Arc<dyn Clock>,
+    ahead: SignedDuration,
+}
+
+impl Continued {
+    pub(crate) fn after(last: Option<Timestamp>, clock: Arc<dyn Clock>) -> Self {
+        let behind = last.map_or(SignedDuration::ZERO, |last| last.duration_since(clock.now()));
+        Self { clock, ahead: behind.max(SignedDuration::ZERO) }
+    }
+}
+
+#[async_trait]
+impl Clock for Continued {
+    fn now(&self) -> Timestamp {
+        self.clock.now().checked_add(self.ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn sleep_until(&self, when: Timestamp) {
+        self.clock.sleep_until(when.checked_sub(self.ahead).unwrap_or(Timestamp::MIN)).await;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     board::Board,
-    clock::{Clock, add},
+    clock::{Clock, Continued, add},
     decide::{Action, Ending, Limits, decide, next_wake},
     graph::Graph,
     journal::{Head, plan_digest_of, verify},
@@ -136,7 +136,8 @@ impl Local {
             .hint("`platform runs` lists the runs and where they stand"));
         }
         let mut head = Head::after(&events);
-        let created = events.first().map_or_else(|| self.clock.now(), |first| first.at);
+        let this = Self { clock: Arc::new(Continued::after(head.at, self.clock.clone())), ..self.clone() };
+        let created = events.first().map_or_else(|| this.clock.now(), |first| first.at);
 
         let mut wake = vec![Event::RunResumed { actor: options.actor.clone() }];
         for (at, slot) in board.slots().iter().enumerate() {
@@ -151,7 +152,7 @@ impl Local {
             };
             wake.push(Event::Step { step: graph.step(at).id.clone(), event });
         }
-        let now = self.clock.now();
+        let now = this.clock.now();
         let mut batch = Vec::with_capacity(wake.len());
         for event in wake {
             let recorded = head.seal(now, event);
@@ -160,7 +161,7 @@ impl Local {
         }
         board.reindex(&graph);
         self.store.append(lease, &id, &batch).await.map_err(|e| e.into_failure())?;
-        let carrier = Carrier::new(self, lease, id, graph, board, head, options, created);
+        let carrier = Carrier::new(&this, lease, id, graph, board, head, options, created);
         carrier.announce(None);
         carrier.carry().await
     }

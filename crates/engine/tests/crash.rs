@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use platform_engine::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     decide::Ending,
     local::{Ended, Local, Options},
     plan::{Plan, PlannedStep, Policy, Retry, ledger_digest},
@@ -121,7 +121,10 @@ impl Stage {
 
     /// One life of the process: it starts the run, or resumes the one that is there.
     async fn live(&self) -> Result<Ended, Failure> {
-        let clock = SystemClock::start();
+        self.live_by(SystemClock::start()).await
+    }
+
+    async fn live_by(&self, clock: impl Clock) -> Result<Ended, Failure> {
         let local = Local {
             store: Arc::new(self.store.clone()),
             registry: Registry::default().with("make", 1, Make(self.world.clone())),
@@ -260,6 +263,41 @@ async fn a_failure_holds_and_resume_goes_on_from_there() {
         assert_eq!((error.class, error.step), (Class::Quota, Some(StepId::new("s1"))));
     }
     assert_eq!(stage.things()["s0"], (1, 1), "what was made is kept and not made again");
+}
+
+/// A clock that somebody has set back by an hour.
+struct SetBack(SystemClock);
+
+const HOUR: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+#[async_trait]
+impl Clock for SetBack {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now() - HOUR
+    }
+
+    async fn sleep_until(&self, when: jiff::Timestamp) {
+        self.0.sleep_until(when + HOUR).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_nobody_wait_for_the_old_time() {
+    let plan = plan(Policy::Hold, vec![step(0, vec![], json!({"refuse": 2, "polls": 2}))]);
+    let whole = Stage::new(&plan);
+    whole.live().await.expect("no trouble");
+    for write in 1..whole.store.writes() {
+        let stage = Stage::new(&plan);
+        stage.store.kill(Some(Kill::AfterWrite(write)));
+        stage.live().await.expect_err("killed");
+        stage.store.kill(None);
+        let begun = tokio::time::Instant::now();
+        let ended = stage.live_by(SetBack(SystemClock::start())).await.expect("resumed");
+        assert_eq!(ended.ending, Ending::Succeeded, "write {write}");
+        assert!(begun.elapsed() < Duration::from_secs(120), "write {write}: {:?}", begun.elapsed());
+        assert!(ended.span.0 <= ended.span.1, "time goes on");
+        assert_eq!(stage.things()["s0"], (1, 1), "write {write}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
