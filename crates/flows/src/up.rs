@@ -215,7 +215,12 @@ impl Site<'_> {
             &[synced],
             Pace::SETTLING,
             Retry::R2,
-            json!({ "reach": self.reach, "namespace": backup.namespace, "schedules": schedules }),
+            json!({
+                "reach": self.reach,
+                "namespace": backup.namespace,
+                "schedules": schedules,
+                "credentials_ref": backup.store.credentials_ref,
+            }),
         );
         plan.step(
             self.id("backup.first"),

@@ -1,11 +1,12 @@
 //! Velero: its bootstrap Secret, its storage location, its schedule, and backups.
 
+use jiff::{SignedDuration, Timestamp};
 use platform_spec::{Class, Code, Failure};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    client::Cluster,
+    client::{Cluster, METADATA_LIST},
     manifest::Manifest,
     object::{MANAGED_BY_LABEL, MANAGER, OWNER_LABEL, Object, ObjectRef},
     wait::Verdict,
@@ -16,10 +17,37 @@ pub const API_VERSION: &str = "velero.io/v1";
 /// How often a backup is begun again under another name when Velero's server was restarted in its middle.
 const RESTARTS: u32 = 5;
 
+/// The Secret with which Velero reaches its object store.
+const CREDENTIALS: &str = "cloud-credentials";
+/// How long a store may refuse a new installation before we believe it: identity services of clouds tell their stores
+/// of new keys within seconds, not at once.
+const SETTLING: SignedDuration = SignedDuration::from_secs(30);
+/// How long a kubelet may take to hand a changed Secret to a running pod: its sync period of a minute, and the lifetime
+/// of its cache (https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod).
+const VOLUMES: SignedDuration = SignedDuration::from_mins(2);
+/// What stores and plugins say when waiting does not help: the keys, the rights or the bucket are wrong. Error codes of
+/// S3 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), of Azure's blob service and of Google's.
+const REFUSALS: &[&str] = &[
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "ExpiredToken",
+    "AccessDenied",
+    "NoSuchBucket",
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "StatusCode: 401",
+    "StatusCode: 403",
+    "AuthenticationFailed",
+    "AuthorizationFailure",
+    "ContainerNotFound",
+    "bucket doesn't exist",
+];
+
 /// The Secret with which Velero reaches its object store: `cloud-credentials`, key `cloud`, in the form that the
 /// plugin wants (for AWS an ini file). It cannot come from Git, so it comes from us.
 pub fn credentials(owner: &str, namespace: &str, cloud: SecretString) -> Manifest {
-    let object = Object::named(&ObjectRef::namespaced("v1", "Secret", namespace, "cloud-credentials"))
+    let object = Object::named(&ObjectRef::namespaced("v1", "Secret", namespace, CREDENTIALS))
         .with("type", json!("Opaque"))
         .with_secret("cloud", cloud);
     Manifest::new(owner, [object])
@@ -57,7 +85,8 @@ pub enum Backup {
 
 impl Cluster {
     /// Whether a BackupStorageLocation is Available, as found out after it and Velero's Deployment were made: an older
-    /// answer speaks of an older installation.
+    /// answer speaks of an older installation. A store that refuses the keys, or has no such bucket, will go on doing
+    /// so: that is [`Verdict::Never`], once the answer speaks of the keys that are in the cluster now.
     ///
     /// # Errors
     /// The classified refusal.
@@ -65,7 +94,23 @@ impl Cluster {
         let id = ObjectRef::namespaced(API_VERSION, "BackupStorageLocation", namespace, name);
         let server = ObjectRef::namespaced("apps/v1", "Deployment", namespace, "velero");
         let (location, server) = futures::try_join!(self.get(&id), self.get(&server))?;
-        Ok(location_verdict(&id, location.as_ref(), server.as_ref()))
+        let given = match refusal(location.as_ref()) {
+            Some(_) => self.credentials_given(namespace).await?,
+            None => None,
+        };
+        Ok(location_verdict(&id, location.as_ref(), server.as_ref(), given))
+    }
+
+    /// When the Secret [`credentials`] was last written. Reads what the server knows about it, not what is in it.
+    async fn credentials_given(&self, namespace: &str) -> Result<Option<Timestamp>, Failure> {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets");
+        let query = format!("&fieldSelector=metadata.name={CREDENTIALS}");
+        let found = self.list_path(&path, &query, METADATA_LIST).await;
+        let found = found.map_err(|refusal| {
+            refusal.during(format!("could not look at Secret {namespace}/{CREDENTIALS}"))
+        })?;
+        let writes = found.iter().filter_map(|live| live["metadata"]["managedFields"].as_array()).flatten();
+        Ok(writes.filter_map(|write| time(&write["time"])).max())
     }
 
     /// Whether a Schedule is there and Enabled.
@@ -132,8 +177,24 @@ impl Cluster {
     }
 }
 
-fn location_verdict(id: &ObjectRef, location: Option<&Value>, server: Option<&Value>) -> Verdict {
-    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str().and_then(|text| text.parse().ok())
+}
+
+/// What a location's store says, when it is something that waiting does not change.
+fn refusal(location: Option<&Value>) -> Option<&str> {
+    let status = &location?["status"];
+    let message = status["message"].as_str().filter(|_| status["phase"] == "Unavailable")?;
+    REFUSALS.iter().any(|words| message.contains(words)).then_some(message)
+}
+
+/// `given` is when the credentials were last written.
+fn location_verdict(
+    id: &ObjectRef,
+    location: Option<&Value>,
+    server: Option<&Value>,
+    given: Option<Timestamp>,
+) -> Verdict {
     let Some(location) = location else { return Verdict::not_yet(format!("{id}: not there yet")) };
     let Some(server) = server else {
         return Verdict::not_yet(format!(
@@ -145,13 +206,21 @@ fn location_verdict(id: &ObjectRef, location: Option<&Value>, server: Option<&Va
     let made =
         [location, server].into_iter().filter_map(|live| time(&live["metadata"]["creationTimestamp"])).max();
     let validated = time(&status["lastValidationTime"]);
+    // A pod that starts reads the Secret as it is; one that runs hears of a change later.
+    let settled = made.map(|made| match given {
+        Some(given) if given > made => given + VOLUMES,
+        _ => made + SETTLING,
+    });
     match (status["phase"].as_str().unwrap_or_default(), validated) {
         (_, None) => Verdict::not_yet(format!("{id}: not validated yet")),
         (_, Some(at)) if Some(at) < made => {
             Verdict::not_yet(format!("{id}: last validated {at}, before this installation"))
         }
         ("Available", Some(_)) => Verdict::Met,
-        (phase, Some(_)) => {
+        (phase, Some(at)) => {
+            if let Some(because) = refusal(Some(location)).filter(|_| Some(at) >= settled) {
+                return Verdict::Never { because: format!("{id}: {because}") };
+            }
             let message = status["message"].as_str().unwrap_or("no reason given");
             Verdict::not_yet(format!("{id}: {phase}: {message}"))
         }

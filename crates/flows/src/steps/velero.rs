@@ -32,11 +32,16 @@ pub(crate) struct CredentialsInput {
 /// Puts the one secret into Velero's namespace that cannot come from Git.
 pub(crate) struct Credentials(pub Arc<Doors>);
 
+/// The Secret as it should be now, with its namespace.
+async fn wanted(reach: &Reach, namespace: &str, handle: &SecretRef) -> Result<Manifest, Failure> {
+    let cloud = doors::secret(Some(handle)).await?.unwrap_or_default();
+    let place = Object::named(&ObjectRef::cluster("v1", "Namespace", namespace));
+    Ok(credentials(reach.request.platform.as_str(), namespace, cloud).and([place]))
+}
+
 impl Credentials {
     async fn manifest(&self, input: &CredentialsInput) -> Result<Manifest, Failure> {
-        let cloud = doors::secret(Some(&input.credentials_ref)).await?.unwrap_or_default();
-        let namespace = Object::named(&ObjectRef::cluster("v1", "Namespace", &input.namespace));
-        Ok(credentials(input.reach.request.platform.as_str(), &input.namespace, cloud).and([namespace]))
+        wanted(&input.reach, &input.namespace, &input.credentials_ref).await
     }
 }
 
@@ -75,13 +80,27 @@ pub(crate) struct ReadyInput {
     pub namespace: String,
     /// Schedules that must be enabled.
     pub schedules: Vec<String>,
+    /// Where the credentials of the store are.
+    #[serde(default)]
+    pub credentials_ref: Option<SecretRef>,
 }
 
 /// The name of the location that the blueprint makes.
 const LOCATION: &str = "default";
 
-/// Waits until the backup store is available and the schedules are enabled. Has no effect of its own.
+/// Waits until the backup store is available and the schedules are enabled.
+///
+/// Credentials that the store refuses are a reason to look at what is behind their handle again: when somebody has
+/// mended that since, the new ones are handed over, so that a resumed run can go on.
 pub(crate) struct Ready(pub Arc<Doors>);
+
+impl Ready {
+    /// What Velero has been given differs from what there is to give.
+    async fn outdated(&self, cluster: &Cluster, input: &ReadyInput) -> Result<Option<Observed>, Failure> {
+        let Some(handle) = &input.credentials_ref else { return Ok(None) };
+        lacking(cluster, &wanted(&input.reach, &input.namespace, handle).await?).await
+    }
+}
 
 #[async_trait]
 impl Step for Ready {
@@ -97,27 +116,36 @@ impl Step for Ready {
                 Verdict::Met => {}
                 Verdict::NotYet { waiting_for } => return Ok(Observed::InProgress(wait_for(waiting_for))),
                 Verdict::Never { because } => {
+                    if let Some(outdated) = self.outdated(&cluster, &input).await? {
+                        return Ok(outdated);
+                    }
                     return Err(Failure::new(
                         Code::new("P0714"),
                         Class::Config,
                         "Velero cannot use what it was given",
                     )
                     .because(because)
-                    .hint(
-                        "check `backup` in the spec and the credentials behind it, then `platform up` again",
-                    ));
+                    .hint("if the credentials are wrong, mend what `backup.store.credentialsRef` names, then `platform resume`")
+                    .hint(format!(
+                        "if the spec is wrong, `platform run abandon {} --because WHY`, correct `backup`, then `platform up`",
+                        call.run
+                    )));
                 }
             }
         }
         Ok(Observed::Matches { output: json!({ "schedules": input.schedules }), ledger: Vec::new() })
     }
 
-    fn intent(&self, _call: &Call) -> Option<Value> {
-        None
+    fn intent(&self, call: &Call) -> Option<Value> {
+        Some(json!({ "apply": "cloud-credentials", "namespace": call.input["namespace"] }))
     }
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
-        Err(only_looks(call))
+        let input: ReadyInput = input(call)?;
+        let Some(handle) = &input.credentials_ref else { return Err(only_looks(call)) };
+        let manifest = wanted(&input.reach, &input.namespace, handle).await?;
+        self.0.cluster(&input.reach).await?.apply(&manifest, APPLY).await?;
+        Ok(Progress::InProgress(wait_for("Velero to look at the backup store with the new credentials")))
     }
 }
 
