@@ -11,7 +11,7 @@ use platform_engine::{
     preview::preview,
     store::StoreError,
 };
-use platform_flows::{Doors, Wish, down::PATIENCE};
+use platform_flows::{Doors, Wish, down::PATIENCE, wish};
 use platform_spec::{
     Class, Code, Failure, RunId,
     report::{Finding, Notice, RunReport, RunStatus},
@@ -147,7 +147,8 @@ async fn planned(
     let model = wanted.model.clone();
     match flow {
         Flow::Up => {
-            let mut wish = Wish::to_have(doors, model, ledger, wanted.revision).await?;
+            let rendered = wish::render(doors, &model).await?;
+            let mut wish = Wish::to_have(doors, model, rendered, ledger, wanted.revision).await?;
             // Rendered in full and only then narrowed: a cluster that is left out keeps its files.
             narrow(&mut wish, wanted);
             let plan = platform_flows::up(&wish)?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use platform_blueprint::{Blueprint, LeafApplication, Trees};
+use platform_blueprint::{Blueprint, BlueprintError, LeafApplication, Trees};
 use platform_engine::plan::ledger_digest;
 use platform_provider::{ClusterRequest, Resource, resource};
 use platform_spec::{
@@ -54,26 +54,35 @@ pub async fn render(doors: &Doors, model: &Model) -> Result<Rendered, Failure> {
     let params = serde_json::to_value(&model.blueprint.params).map_err(|error| {
         Failure::new(Code::new("P0702"), Class::Bug, "the blueprint's parameters are no JSON").because(error)
     })?;
-    let trees = blueprint.render(model, &params, &artifacts)?;
-    let mut leaves = Vec::new();
-    for (name, tree) in &trees.repositories {
-        leaves.extend(platform_blueprint::leaf_applications(name, tree)?);
+    Ok(Rendered::of(blueprint.render(model, &params, &artifacts)?)?)
+}
+
+impl Rendered {
+    /// Finds the Applications in rendered trees.
+    ///
+    /// # Errors
+    /// A manifest of an Application that cannot be read.
+    pub fn of(trees: Trees) -> Result<Self, BlueprintError> {
+        let mut leaves = Vec::new();
+        for (name, tree) in &trees.repositories {
+            leaves.extend(platform_blueprint::leaf_applications(name, tree)?);
+        }
+        Ok(Self { trees, leaves })
     }
-    Ok(Rendered { trees, leaves })
 }
 
 impl Wish {
-    /// Gathers what `up` needs. Looks, renders and keeps the rendered trees; changes nothing outside.
+    /// Gathers what `up` needs, and keeps the rendered trees where a resumed run finds them; changes nothing outside.
     ///
     /// # Errors
-    /// What a provider or the blueprint refuses.
+    /// What a provider refuses to declare; a folder of trees that cannot be written.
     pub async fn to_have(
         doors: &Doors,
         model: Model,
+        rendered: Rendered,
         ledger: Vec<LedgerEntry>,
         revision: Timestamp,
     ) -> Result<Self, Failure> {
-        let rendered = render(doors, &model).await?;
         let mut wish = Self::to_lose(doors, model, ledger, revision).await?;
         for (name, tree) in &rendered.trees.repositories {
             wish.trees.insert(name.clone(), doors.trees.put(&git_tree(tree))?);
@@ -82,7 +91,7 @@ impl Wish {
         Ok(wish)
     }
 
-    /// Gathers what `down` needs: as [`Self::to_have`], without rendering.
+    /// Gathers what `down` needs: as [`Self::to_have`], without trees.
     ///
     /// # Errors
     /// What a provider refuses to declare.

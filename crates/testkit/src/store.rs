@@ -61,6 +61,11 @@ impl MemoryStore {
         self.lock().ledger.iter().filter(|((p, _), _)| p == platform).map(|(_, e)| e.clone()).collect()
     }
 
+    /// How many runs there are.
+    pub fn runs(&self) -> usize {
+        self.lock().runs.len()
+    }
+
     /// The only run that may be resumed, if there is one.
     pub fn resumable(&self) -> Option<RunId> {
         self.lock().runs.values().find(|run| run.status.is_resumable()).map(|run| run.id.clone())
