@@ -20,7 +20,12 @@ use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    App, Refusal, doors, holder, inventory, lease, preflight, runs, specs::Wanted, status, stop::Stop, wishes,
+    App, Refusal, doors, holder, inventory,
+    kept::{self, Kept},
+    lease, preflight, runs,
+    specs::Wanted,
+    status,
+    stop::Stop,
 };
 
 /// What can be done with a platform.
@@ -101,10 +106,11 @@ pub async fn resume(app: &App, run: &RunId, how: How) -> Result<RunReport, Refus
     })
     .await?;
     let report = report(app, run, carried).await?;
-    if report.flow == Flow::Down.as_str() {
-        return Ok(inventory::complete(app, &doors, &wishes::recall(app, run)?, report).await);
+    if report.flow != Flow::Down.as_str() {
+        return Ok(report);
     }
-    Ok(report)
+    let Some(model) = kept::recall(app, run, Kept::Wish)? else { return Err(forgotten(run).into()) };
+    Ok(inventory::complete(app, &doors, &model, report).await)
 }
 
 async fn start(
@@ -116,24 +122,32 @@ async fn start(
 ) -> Result<RunReport, Refusal> {
     let doors = doors::open(app).await?;
     let run = RunId::new(ulid::Ulid::generate().to_string());
-    let mut findings = Vec::new();
     let (wish, carried) = lease::with::<_, Refusal>(app, &wanted.name(), &how.stop, async |lease| {
         // Under the lease: the ledger that the plan is made from cannot change any more.
         let (wish, plan) = planned(app, &doors, wanted, flow, patience).await?;
         if flow == Flow::Up {
-            findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
+            let findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
+            kept::keep(app, &run, Kept::Findings, &findings)?;
         }
-        wishes::keep(app, &run, &wish.model)?;
+        kept::keep(app, &run, Kept::Wish, &wish.model)?;
         let carried = local(app, &doors).start(&lease, run.clone(), plan, how.options()).await;
         Ok((wish, carried.map(|_| ())))
     })
     .await?;
-    let mut report = report(app, &run, carried).await?;
-    report.findings.splice(..0, findings);
+    let report = report(app, &run, carried).await?;
     match flow {
         Flow::Up => Ok(report),
         Flow::Down => Ok(inventory::complete(app, &doors, &wish.model, report).await),
     }
+}
+
+fn forgotten(run: &RunId) -> Failure {
+    Failure::new(
+        Code::new("P0914"),
+        Class::Config,
+        format!("what run `{run}` was asked for is not there any more"),
+    )
+    .hint("run `platform down` again: it searches what the spec file names")
 }
 
 async fn planned(

@@ -14,13 +14,14 @@
 //! | [`place`], [`holder`] | where this program keeps its state; who we are, and whether others are alive |
 //! | `doors` | what steps reach the world through, put together |
 //! | `preflight`, `inventory` | looking ahead before `up`; the search for what is left after `down` |
-//! | `wishes` | what runs were asked for |
+//! | `kept` | what runs keep beside their journals |
 //! | `lease` | the right to change a platform, kept as long as the work lasts |
 
 pub mod carry;
 mod doors;
 pub mod holder;
 mod inventory;
+mod kept;
 mod lease;
 pub mod locks;
 pub mod place;
@@ -34,7 +35,6 @@ pub mod specs;
 pub mod state;
 pub mod status;
 pub mod stop;
-mod wishes;
 
 pub use refusal::Refusal;
 pub use state::App;

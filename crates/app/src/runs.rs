@@ -7,10 +7,16 @@ use platform_engine::{
 use platform_spec::{
     Class, Code, Event, Failure, PlatformName, RunId,
     event::Recorded,
-    report::{RunReport, RunStatus},
+    report::{Finding, RunReport, RunStatus},
 };
 
-use crate::{App, holder, lease, reading::Reading, stop::Stop};
+use crate::{
+    App, holder, inventory,
+    kept::{self, Kept},
+    lease,
+    reading::Reading,
+    stop::Stop,
+};
 
 /// A run without its steps.
 pub use platform_state::RunRow as RunLine;
@@ -107,7 +113,10 @@ pub async fn line(app: &App, run: &RunId) -> Result<RunLine, Failure> {
 pub async fn report(app: &App, run: &RunId) -> Result<RunReport, Failure> {
     let stored = app.state.load(run).await.map_err(StoreError::into_failure)?;
     let alive = alive_platforms(app).await?.contains(&stored.plan.platform);
-    Ok(read(&stored).report(app.clock.now(), alive))
+    let mut report = read(&stored).report(app.clock.now(), alive);
+    let findings: Option<Vec<Finding>> = kept::recall(app, run, Kept::Findings)?;
+    report.findings.splice(..0, findings.unwrap_or_default());
+    inventory::repeat(app, report)
 }
 
 /// A stored run, read.
