@@ -85,27 +85,7 @@ impl Subject for Plugin {
     }
 }
 
-conformance_tests!(plugin() =>
-    describes_itself,
-    graph_is_sound,
-    preflight_changes_nothing,
-    observe_is_pure,
-    absent_before_it_is_made,
-    in_progress_is_polled,
-    ensure_twice_changes_once,
-    remove_of_absent_is_ok,
-    down_leaves_nothing,
-    blockers_are_named,
-    list_owned_sees_everything,
-    adopted_is_never_deleted,
-    access_works,
-    refusals_are_classified,
-    lost_reply_makes_no_second_object,
-    stale_look_makes_no_second_object,
-    capacity_is_tried_elsewhere,
-    older_epoch_is_refused,
-    quota_is_found_before_anything_is_made,
-);
+conformance_tests!(plugin());
 
 /// A plugin written as a shell script.
 fn script(text: &str) -> ProcessProvider {

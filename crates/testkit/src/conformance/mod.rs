@@ -1,11 +1,12 @@
 //! The behaviours that every provider shows, one function each, run against a [`Subject`].
 //!
 //! ```text
+//! platform_testkit::conformance_tests!(sandbox::cloud());
 //! platform_testkit::conformance_tests!(gke::recorded() => ensure_twice_changes_once, remove_of_absent_is_ok);
 //! ```
 //!
-//! A behaviour that a subject cannot show (it has no faults to inject, it makes no clusters) is left out of its list;
-//! listed all the same, it fails. [`report`] runs all of them and says which hold.
+//! A subject that cannot show a behaviour (it has no faults to inject, it makes no clusters) lists those it can show; a
+//! behaviour that is listed all the same fails. [`report`] runs all of them and says which hold.
 
 mod hardship;
 mod ordinary;
@@ -55,34 +56,42 @@ macro_rules! ensure_that {
 }
 pub(crate) use ensure_that;
 
-macro_rules! behaviours {
-    ($($name:ident),+ $(,)?) => {
+/// Calls another macro with what is given and the names of all behaviours: `for_all_behaviours!(callback!(a, b))` is
+/// `callback!(a, b => describes_itself, …)`. The one place that lists them.
+#[macro_export]
+macro_rules! for_all_behaviours {
+    ($($callback:ident)::+ !($($given:tt)*)) => {
+        $($callback)::+! { $($given)* =>
+            describes_itself,
+            graph_is_sound,
+            preflight_changes_nothing,
+            observe_is_pure,
+            absent_before_it_is_made,
+            in_progress_is_polled,
+            ensure_twice_changes_once,
+            remove_of_absent_is_ok,
+            down_leaves_nothing,
+            blockers_are_named,
+            list_owned_sees_everything,
+            adopted_is_never_deleted,
+            access_works,
+            refusals_are_classified,
+            lost_reply_makes_no_second_object,
+            stale_look_makes_no_second_object,
+            capacity_is_tried_elsewhere,
+            older_epoch_is_refused,
+            quota_is_found_before_anything_is_made,
+        }
+    };
+}
+
+macro_rules! by_name {
+    (=> $($name:ident),+ $(,)?) => {
         /// Every behaviour by its name.
         pub const ALL: &[(&str, Behaviour)] = &[$((stringify!($name), |subject| Box::pin($name(subject)))),+];
     };
 }
-
-behaviours!(
-    describes_itself,
-    graph_is_sound,
-    preflight_changes_nothing,
-    observe_is_pure,
-    absent_before_it_is_made,
-    in_progress_is_polled,
-    ensure_twice_changes_once,
-    remove_of_absent_is_ok,
-    down_leaves_nothing,
-    blockers_are_named,
-    list_owned_sees_everything,
-    adopted_is_never_deleted,
-    access_works,
-    refusals_are_classified,
-    lost_reply_makes_no_second_object,
-    stale_look_makes_no_second_object,
-    capacity_is_tried_elsewhere,
-    older_epoch_is_refused,
-    quota_is_found_before_anything_is_made,
-);
+for_all_behaviours!(by_name!());
 
 /// Runs every behaviour, each on a subject of its own, and says which hold.
 pub async fn report<F, S>(make: impl Fn() -> F) -> Vec<(&'static str, Verdict)>
@@ -98,10 +107,13 @@ where
     verdicts
 }
 
-/// Makes one test per behaviour: `conformance_tests!(make => a, b, c)`, where `make` is an expression whose value is a
-/// future of a [`Subject`](crate::conformance::Subject).
+/// Makes one test per behaviour: `conformance_tests!(make)` of all, `conformance_tests!(make => a, b, c)` of some, where
+/// `make` is an expression whose value is a future of a [`Subject`](crate::conformance::Subject).
 #[macro_export]
 macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::for_all_behaviours!($crate::conformance_tests!($make));
+    };
     ($make:expr => $($behaviour:ident),+ $(,)?) => {
         $(
             #[tokio::test]
