@@ -1,6 +1,6 @@
 //! What to do next: a pure function of the board and the time. No clock, no chance, no waiting.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use jiff::Timestamp;
 
@@ -92,10 +92,13 @@ pub fn decide(graph: &Graph, board: &Board, limits: &Limits, stopping: bool, now
     }
 }
 
-/// When [`decide`] may answer differently although nothing happened: the next retry or look.
-pub fn next_wake(board: &Board) -> Option<Timestamp> {
-    let due = board.index.due.first().map(|&(when, _)| when);
-    let look = board.looks.first().map(|&(when, _)| when);
+/// When [`decide`], asked at `now`, may answer differently although nothing happens: the next retry or look.
+///
+/// One that is due already and was not begun had no room, and only the end of a call makes room.
+pub fn next_wake(board: &Board, now: Timestamp) -> Option<Timestamp> {
+    let later = (Bound::Excluded((now, usize::MAX)), Bound::Unbounded);
+    let due = board.index.due.range(later).next().map(|&(when, _)| when);
+    let look = board.looks.range(later).next().map(|&(when, _)| when);
     due.into_iter().chain(look).min()
 }
 
@@ -151,7 +154,7 @@ fn go_on(graph: &Graph, board: &Board, limits: &Limits, now: Timestamp) -> Vec<A
             let ending = if board.index.failed.is_empty() { Ending::Succeeded } else { Ending::Failed };
             return vec![Action::Finish(ending)];
         }
-        if next_wake(board).is_none() {
+        if next_wake(board, now).is_none() {
             // Only gates, and what stands behind them, are left.
             return vec![Action::Finish(Ending::Held)];
         }

@@ -295,7 +295,7 @@ impl Carrier {
                 self.leave_in_doubt()?;
             }
 
-            let ending = self.decide_all(stopping)?;
+            let (ending, decided) = self.decide_all(stopping)?;
             self.commit().await?;
             if let Some(ending) = ending {
                 self.calls.abort_all();
@@ -303,14 +303,14 @@ impl Carrier {
                 let span = (self.created, now);
                 return Ok(Ended { run: self.run, ending, board: self.board, graph: self.graph, span });
             }
-            self.listen(stopping, stop_at).await?;
+            let wake = if stopping { stop_at } else { next_wake(&self.board, decided) };
+            self.listen(stopping, wake).await?;
         }
     }
 
     /// Waits until something happens, and takes in everything that has.
-    async fn listen(&mut self, stopping: bool, stop_at: Option<Timestamp>) -> Result<(), Failure> {
+    async fn listen(&mut self, stopping: bool, wake: Option<Timestamp>) -> Result<(), Failure> {
         let clock = self.clock.clone();
-        let wake = if stopping { stop_at } else { next_wake(&self.board) };
         let timer = async move {
             match wake {
                 Some(when) => clock.sleep_until(when).await,
@@ -403,13 +403,13 @@ impl Carrier {
         self.write(at, event)
     }
 
-    /// Asks [`decide`] until it has nothing more to say, and puts down what it says.
-    fn decide_all(&mut self, stopping: bool) -> Result<Option<Ending>, Failure> {
+    /// Asks [`decide`] until it has nothing more to say, and puts down what it says. Returns when it was last asked.
+    fn decide_all(&mut self, stopping: bool) -> Result<(Option<Ending>, Timestamp), Failure> {
         loop {
             let now = self.clock.now();
             let actions = decide(&self.graph, &self.board, &self.options.limits, stopping, now);
             if actions.is_empty() {
-                return Ok(None);
+                return Ok((None, now));
             }
             for action in actions {
                 match action {
@@ -435,7 +435,7 @@ impl Carrier {
                             Ending::Held => Event::RunHeld,
                             Ending::Interrupted => Event::RunInterrupted,
                         })?;
-                        return Ok(Some(ending));
+                        return Ok((Some(ending), now));
                     }
                 }
             }

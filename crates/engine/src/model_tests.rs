@@ -200,7 +200,8 @@ impl Game<'_> {
             let (pick, luck) = lottery[round % lottery.len()];
             let live: Vec<usize> = self.board.live.iter().copied().collect();
             if live.is_empty() {
-                self.now = next_wake(&self.board).expect("something is scheduled when nothing is in flight");
+                self.now = next_wake(&self.board, self.now)
+                    .expect("something is scheduled when nothing is in flight");
             } else {
                 // Luck that always waits would wait for ever: after a while, calls simply end.
                 let luck = if round > 2_000 { Luck::Done } else { luck };

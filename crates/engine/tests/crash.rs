@@ -37,7 +37,7 @@ struct Thing {
 }
 
 /// Makes one thing. Input: `polls` (looks until it is ready), `refuse` (times it is refused first), `lose` (the reply
-/// is lost after the effect), `fatal` (refused for good).
+/// is lost after the effect), `fatal` (refused for good), `seconds` (how long asking takes).
 struct Make(World);
 
 #[async_trait]
@@ -60,7 +60,7 @@ impl Step for Make {
     }
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_secs(call.input["seconds"].as_u64().unwrap_or(0))).await;
         {
             let mut world = self.0.0.lock().expect("no panic holds it");
             let thing = world.entry(call.step.to_string()).or_default();
@@ -298,6 +298,33 @@ async fn a_clock_that_is_set_back_makes_nobody_wait_for_the_old_time() {
         assert!(ended.span.0 <= ended.span.1, "time goes on");
         assert_eq!(stage.things()["s0"], (1, 1), "write {write}");
     }
+}
+
+/// A clock that notices when somebody waits over and over for what is past: that is a core kept busy with nothing.
+struct Watchful(SystemClock, std::sync::atomic::AtomicU32);
+
+#[async_trait]
+impl Clock for Watchful {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    async fn sleep_until(&self, when: jiff::Timestamp) {
+        if when <= self.now() {
+            let times = self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert!(times < 100, "the engine waits for {when} again and again, and it is {}", self.now());
+        }
+        self.0.sleep_until(when).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_due_and_has_no_room_waits_for_a_call_to_end() {
+    let mut steps = vec![step(0, vec![], json!({"polls": 2}))];
+    steps.extend((1..40).map(|at| step(at, vec![], json!({"seconds": 45}))));
+    let stage = Stage::new(&plan(Policy::Hold, steps));
+    let ended = stage.live_by(Watchful(SystemClock::start(), 0.into())).await.expect("no trouble");
+    assert_eq!(ended.ending, Ending::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,141 @@
+//! Steps of the whole engine loop, and the same work done by another durable engine on SQLite in the same minutes.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    table::{against, fact, median, per_second, rate},
+    work::{NOOP, carried_out, chain, independent, plan},
+};
+
+/// Steps of a chain, as the goal says.
+const STEPS: usize = 1_000;
+
+/// The engines take turns, so that a neighbour on the machine or the disk disturbs each of them alike.
+const ROUNDS: usize = 3;
+
+/// Where Python with the peer in it is; `just bench` installs it and says so here.
+const PEER: &str = "PLATFORM_BENCH_PEER";
+
+/// What the peer says of a chain it has carried out.
+#[derive(Debug, Deserialize)]
+struct Peer {
+    seconds: f64,
+    version: String,
+    sqlite: String,
+    journal: String,
+    synchronous: u8,
+}
+
+pub async fn chains() {
+    let places = [("disk", std::env::temp_dir()), ("memory", PathBuf::from("/dev/shm"))];
+    for (name, place) in places.iter().filter(|(_, place)| place.is_dir()) {
+        compared(name, place).await;
+    }
+}
+
+async fn compared(name: &str, place: &Path) {
+    let mut syncs = Vec::new();
+    let mut ours = Vec::new();
+    let mut as_shipped: Vec<Peer> = Vec::new();
+    let mut with_wal: Vec<Peer> = Vec::new();
+    for _ in 0..ROUNDS {
+        syncs.push(sync_of(place));
+        let dir = tempfile::tempdir_in(place).expect("a directory");
+        ours.push(carried_out(dir.path(), plan(STEPS, NOOP, chain)).await);
+        as_shipped.extend(peer(place, "as-shipped"));
+        with_wal.extend(peer(place, "wal"));
+    }
+    fact(
+        &format!("{name}: writing 4 KiB and syncing it (`fdatasync`), for comparison"),
+        &format!("{:.0} µs", median(syncs).as_secs_f64() * 1e6),
+    );
+    let our_rate = per_second(STEPS, median(ours.clone()));
+    let what = format!("{name}: chain of {STEPS} durable no-op steps");
+    let range: Vec<String> = ours.iter().map(|time| format!("{:.0}", per_second(STEPS, *time))).collect();
+    let measured = format!("{our_rate:.0} steps/s (rounds: {})", range.join(", "));
+    if name == "disk" {
+        against(&what, &measured, "≥ 1,000 steps/s", our_rate >= 1_000.0);
+    } else {
+        fact(&what, &measured);
+    }
+    for peers in [as_shipped, with_wal] {
+        let Some(first) = peers.first() else {
+            fact(
+                &format!("{name}: the same on DBOS"),
+                &format!("not measured: `{PEER}` names no Python with `dbos`"),
+            );
+            return;
+        };
+        let what = format!(
+            "{name}: the same on DBOS {}, SQLite {}, journal_mode={}, synchronous={}",
+            first.version, first.sqlite, first.journal, first.synchronous
+        );
+        let times: Vec<Duration> = peers.iter().map(|peer| Duration::from_secs_f64(peer.seconds)).collect();
+        let peer_rate = per_second(STEPS, median(times));
+        let ratio = our_rate / peer_rate;
+        let measured = format!("{peer_rate:.0} steps/s, ratio {ratio:.1}");
+        if name == "disk" {
+            against(&what, &measured, "ratio ≥ 20", ratio >= 20.0);
+        } else {
+            fact(&what, &measured);
+        }
+    }
+}
+
+/// The peer's time for the same chain; `None` when it is not installed.
+fn peer(place: &Path, journal: &str) -> Option<Peer> {
+    let python = std::env::var_os(PEER)?;
+    let dir = tempfile::tempdir_in(place).expect("a directory");
+    let out = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/engine/peer.py"))
+        .arg(dir.path().join("peer.sqlite"))
+        .args([&STEPS.to_string(), journal])
+        .output()
+        .expect("the peer's Python starts");
+    assert!(out.status.success(), "the peer failed: {}", String::from_utf8_lossy(&out.stderr));
+    Some(serde_json::from_slice(&out.stdout).expect("the peer says what it measured"))
+}
+
+/// What this place takes for the least that is durable: one page written over and synced.
+fn sync_of(place: &Path) -> Duration {
+    use std::os::unix::fs::FileExt;
+    const TIMES: u32 = 200;
+    let file = tempfile::tempfile_in(place).expect("a file");
+    let page = [7_u8; 4096];
+    file.write_all_at(&page, 0).expect("room");
+    file.sync_all().expect("a disk");
+    let begin = Instant::now();
+    for _ in 0..TIMES {
+        file.write_all_at(&page, 0).expect("room");
+        file.sync_data().expect("a disk");
+    }
+    begin.elapsed() / TIMES
+}
+
+/// Whether a step costs the same in a long plan as in a short one.
+pub async fn linear() {
+    let mut each = Vec::new();
+    for (steps, rounds) in [(1_000, 5), (100_000, 1)] {
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            let dir = tempfile::tempdir().expect("a directory");
+            times.push(carried_out(dir.path(), plan(steps, NOOP, independent)).await);
+        }
+        let took = median(times);
+        each.push(took.as_secs_f64() / steps as f64);
+        fact(&format!("{steps} independent no-op steps, 16 at a time"), &rate(steps, took));
+    }
+    let ratio = each[1] / each[0];
+    against(
+        "time per step of 100,000 steps against that of 1,000",
+        &format!("{:+.0} %", (ratio - 1.0) * 100.0),
+        "within ±20 %",
+        (0.8..=1.2).contains(&ratio),
+    );
+}
