@@ -40,6 +40,8 @@ enum Room {
     App,
     /// Row 5.
     People,
+    /// Beside the rows: emulated clouds and a Kubernetes API, a library.
+    Sandbox,
     /// Beside the rows: helps tests, is never shipped.
     Testkit,
     /// Beside the rows: drives the built binary.
@@ -57,6 +59,7 @@ fn room(name: &str, manifest: &str) -> Option<Room> {
         "state" => Room::State,
         "app" => Room::App,
         "cli" => Room::People,
+        "sandbox" => Room::Sandbox,
         "testkit" => Room::Testkit,
         "tests" => Room::Tests,
         _ => return None,
@@ -68,7 +71,7 @@ fn allowed(from: Room, to: Room, name: &str) -> bool {
     match from {
         Room::Spec => false,
         Room::Door => to == Room::Spec,
-        Room::Flows | Room::Testkit => matches!(to, Room::Spec | Room::Door),
+        Room::Flows | Room::Sandbox | Room::Testkit => matches!(to, Room::Spec | Room::Door),
         Room::State => to == Room::Spec || name == "platform-engine",
         Room::Provider => to == Room::Spec || name == "platform-provider",
         Room::App => !matches!(to, Room::App | Room::People | Room::Testkit | Room::Tests),
@@ -81,7 +84,7 @@ fn allowed(from: Room, to: Room, name: &str) -> bool {
 fn allowed_in_tests(from: Room, to: Room, name: &str) -> bool {
     let row = |room| match room {
         Room::Spec => 1,
-        Room::Door | Room::Testkit => 2,
+        Room::Door | Room::Sandbox | Room::Testkit => 2,
         Room::Flows | Room::State | Room::Provider => 3,
         Room::App => 4,
         Room::People => 5,

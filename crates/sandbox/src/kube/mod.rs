@@ -1,0 +1,9 @@
+//! A Kubernetes API server, version 1.36.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
+//! | [`schema`] | shapes of objects, as merging, defaulting and validation need them |
+
+pub mod published;
+pub mod schema;
