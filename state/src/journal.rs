@@ -19,8 +19,8 @@ use crate::{
 const HASH: usize = 64;
 
 /// How many events are read in one go: enough that the trip to SQLite's thread does not count, and little enough that
-/// the next lot is read while this one is parsed.
-const LOT: usize = 4096;
+/// a lot stays in the cache and the next one is read while this one is parsed.
+const LOT: usize = 512;
 
 /// Records a run: see [`Store::create_run`](platform_engine::store::Store::create_run).
 pub(crate) async fn create_run(

@@ -107,7 +107,7 @@ async fn a_plan_made_from_another_ledger_is_stale() {
     trial.append([started(0), succeeded(0, vec![put("a", "id-1")]), Event::RunSucceeded]).await;
     let mut head = Head::default();
     let first = created(&mut head, &old);
-    let new = NewRun { id: RunId::new("01RUN0000000000000000000BB"), plan: old, first };
+    let new = NewRun { id: RunId::new("01RUN0000000000000000000BB"), plan: old.into(), first };
     assert_eq!(code(trial.store.create_run(&trial.lease, &new).await), "P0103");
     assert_eq!(trial.store.runs(None, 10).await.unwrap().len(), 1);
 }
@@ -122,7 +122,7 @@ async fn a_platform_has_one_unfinished_run() {
     let new = NewRun {
         id: RunId::new("01RUN0000000000000000000BB"),
         first: created(&mut head, &trial.plan),
-        plan: trial.plan.clone(),
+        plan: trial.plan.clone().into(),
     };
     let failure = trial.store.create_run(&trial.lease, &new).await.unwrap_err().into_failure();
     assert_eq!(failure.code.as_str(), "P0112");
@@ -159,7 +159,11 @@ async fn only_the_lease_of_its_own_platform_opens_a_run() {
     assert_eq!(code(trial.store.append(&lease, &trial.run, &batch).await), "P0107");
     let mut head = Head::default();
     let plan = plan(1, platform_engine::plan::ledger_digest([]));
-    let new = NewRun { id: RunId::new("01RUN0000000000000000000BB"), first: created(&mut head, &plan), plan };
+    let new = NewRun {
+        id: RunId::new("01RUN0000000000000000000BB"),
+        first: created(&mut head, &plan),
+        plan: plan.into(),
+    };
     assert_eq!(code(trial.store.create_run(&lease, &new).await), "P0107");
 }
 

@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use platform_spec::{
-    Event, Failure, LedgerChange, Outcome, StepEvent, StepId, event::Recorded, report::RunStatus,
-};
+use platform_spec::{Event, Failure, Outcome, StepEvent, StepId, event::Recorded, report::RunStatus};
 use serde_json::Value;
 
 use crate::{
@@ -31,7 +29,8 @@ pub struct Slot {
     pub deadline_from: Option<Timestamp>,
     /// When it settled.
     pub ended: Option<Timestamp>,
-    /// What the run has recorded for it.
+    /// What the run has recorded for it. The intent is forgotten once the step is done, unless the policy may undo it:
+    /// nobody asks for it any more, and there may be thousands.
     pub memory: Memory,
     /// Its input as recorded at its last start, when that differs from the plan's.
     pub input: Option<Value>,
@@ -39,10 +38,8 @@ pub struct Slot {
     pub output: Option<Value>,
     /// What it waits for, or why it was skipped.
     pub note: Option<String>,
-    /// Why its last attempt failed.
-    pub failure: Option<Failure>,
-    /// Ledger changes it has brought about.
-    pub ledger: Vec<LedgerChange>,
+    /// Why its last attempt failed; boxed, because most steps have none.
+    pub failure: Option<Box<Failure>>,
 }
 
 impl Default for Slot {
@@ -58,7 +55,6 @@ impl Default for Slot {
             output: None,
             note: None,
             failure: None,
-            ledger: Vec::new(),
         }
     }
 }
@@ -110,12 +106,17 @@ pub struct Board {
 impl Board {
     /// A board on which nothing has happened.
     pub fn new(graph: &Graph) -> Self {
-        let slots = vec![Slot::default(); graph.len()];
-        let index = Indexes::of(graph, &slots);
+        let mut board = Self::blank(graph);
+        board.reindex(graph);
+        board
+    }
+
+    /// The same before its indexes are computed.
+    fn blank(graph: &Graph) -> Self {
         Self {
             run: None,
-            slots,
-            index,
+            slots: vec![Slot::default(); graph.len()],
+            index: Indexes::default(),
             looks: BTreeSet::new(),
             look_times: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -128,7 +129,7 @@ impl Board {
     /// # Errors
     /// A history that cannot have happened.
     pub fn replay(graph: &Graph, events: &[Recorded]) -> Result<Self, Illegal> {
-        let mut board = Self::new(graph);
+        let mut board = Self::blank(graph);
         for event in events {
             board.take(graph, event.at, &event.event)?;
         }
@@ -168,6 +169,9 @@ impl Board {
                     .ok_or_else(|| Illegal { was: "a plan without it".into(), event: step.to_string() })?;
                 let was = self.slots[number].status;
                 self.slots[number].take(at, event)?;
+                if is_done(self.slots[number].status) && graph.plan.policy != crate::plan::Policy::Unwind {
+                    self.slots[number].memory.intent = None;
+                }
                 Some((number, was))
             }
             Event::RunResumed { .. } => {
@@ -294,21 +298,20 @@ impl Slot {
                 self.memory.approved_by = approved.then(|| by.clone());
                 self.note = (!approved).then(|| format!("rejected by {by}"));
             }
-            StepEvent::Succeeded { output, ledger, .. } => {
+            StepEvent::Succeeded { output, .. } => {
                 self.output = Some(output.clone());
-                self.ledger.clone_from(ledger);
                 self.failure = None;
                 self.note = None;
             }
             StepEvent::Retrying { failure, .. } => {
                 self.failures += 1;
                 self.note = Some(failure.message.clone());
-                self.failure = Some(failure.clone());
+                self.failure = Some(Box::new(failure.clone()));
             }
             StepEvent::Failed { failure, .. } | StepEvent::Stuck { failure } => {
                 self.failures += 1;
                 self.note = Some(failure.message.clone());
-                self.failure = Some(failure.clone());
+                self.failure = Some(Box::new(failure.clone()));
             }
             StepEvent::Skipped { because } => self.note = Some(because.clone()),
             StepEvent::InDoubt => self.memory.in_doubt = true,
@@ -318,10 +321,7 @@ impl Slot {
                 self.note = None;
             }
             StepEvent::UndoStarted { .. } => {}
-            StepEvent::Undone { .. } => {
-                self.memory = crate::step::Memory::default();
-                self.ledger.clear();
-            }
+            StepEvent::Undone { .. } => self.memory = crate::step::Memory::default(),
         }
         self.ended = self.status.is_settled().then_some(at);
         Ok(())

@@ -1,6 +1,9 @@
 //! A plan, checked and indexed once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use platform_spec::StepId;
 
@@ -32,7 +35,7 @@ pub enum Unsound {
 #[derive(Debug)]
 pub struct Graph {
     /// The plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     index: HashMap<StepId, usize>,
     needs: Vec<Vec<usize>>,
     dependents: Vec<Vec<usize>>,
@@ -43,7 +46,8 @@ impl Graph {
     ///
     /// # Errors
     /// [`Unsound`] names the first step at fault.
-    pub fn of(plan: Plan) -> Result<Self, Unsound> {
+    pub fn of(plan: impl Into<Arc<Plan>>) -> Result<Self, Unsound> {
+        let plan = plan.into();
         let mut index = HashMap::with_capacity(plan.steps.len());
         for (at, step) in plan.steps.iter().enumerate() {
             if index.insert(step.id.clone(), at).is_some() {

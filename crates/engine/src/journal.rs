@@ -3,6 +3,8 @@
 //! Each link covers the one before, so a history that was edited, cut in the middle or reordered no longer verifies.
 //! That makes the journal evidence; it does not make it secret or signed.
 
+use std::io::BufWriter;
+
 use jiff::Timestamp;
 use platform_spec::{Event, event::Recorded};
 use sha2::{Digest, Sha256};
@@ -25,7 +27,7 @@ impl Head {
     pub fn seal(&mut self, now: Timestamp, event: Event) -> Recorded {
         let at = self.at.map_or(now, |last| last.max(now));
         let seq = self.seq + 1;
-        let hash = link(&self.hash, seq, at, &event);
+        let hash = String::from_utf8_lossy(&link(&mut Vec::new(), &self.hash, seq, at, &event)).into_owned();
         *self = Self { seq, hash: hash.clone(), at: Some(at) };
         Recorded { seq, at, event, hash }
     }
@@ -67,16 +69,17 @@ pub enum Broken {
 /// # Errors
 /// The first place where it is not as it was written.
 pub fn verify(plan: &Plan, events: &[Recorded]) -> Result<(), Broken> {
-    let mut prev = String::new();
+    let mut prev = "";
+    let mut text = Vec::new();
     for (expected, event) in (1..).zip(events) {
         if event.seq != expected {
             return Err(Broken::Gap { expected, found: event.seq });
         }
-        let hash = link(&prev, event.seq, event.at, &event.event);
-        if hash != event.hash {
+        let hash = link(&mut text, prev, event.seq, event.at, &event.event);
+        if hash[..] != *event.hash.as_bytes() {
             return Err(Broken::Changed { seq: event.seq });
         }
-        prev = hash;
+        prev = &event.hash;
     }
     match events.first().map(|first| &first.event) {
         Some(Event::RunCreated { plan_digest, .. }) if *plan_digest != plan_digest_of(plan) => {
@@ -88,18 +91,25 @@ pub fn verify(plan: &Plan, events: &[Recorded]) -> Result<(), Broken> {
 
 /// Digest of a plan (hex SHA-256 of its JSON), as written into the first event.
 pub fn plan_digest_of(plan: &Plan) -> String {
-    let mut sink = Hash(Sha256::new());
+    let mut sink = BufWriter::with_capacity(PIECE, Hash(Sha256::new()));
     serde_json::to_writer(&mut sink, plan).expect("a plan is plain data");
-    hex::encode(sink.0.finalize())
+    let Ok(Hash(hasher)) = sink.into_inner() else { unreachable!("a hash takes everything") };
+    hex::encode(hasher.finalize())
 }
 
-fn link(prev: &str, seq: u64, at: Timestamp, event: &Event) -> String {
-    let mut sink = Hash(Sha256::new());
-    sink.0.update(prev.as_bytes());
-    sink.0.update(seq.to_be_bytes());
-    sink.0.update(at.as_nanosecond().to_be_bytes());
-    serde_json::to_writer(&mut sink, event).expect("an event is plain data");
-    hex::encode(sink.0.finalize())
+/// How much of a plan is hashed at a time: many times a block of SHA-256, and small enough to stay in the cache.
+const PIECE: usize = 16 * 1024;
+
+/// The hash of an event in hex. `text` is room to write in, so that a whole history needs it only once.
+fn link(text: &mut Vec<u8>, prev: &str, seq: u64, at: Timestamp, event: &Event) -> [u8; 64] {
+    text.clear();
+    text.extend_from_slice(prev.as_bytes());
+    text.extend_from_slice(&seq.to_be_bytes());
+    text.extend_from_slice(&at.as_nanosecond().to_be_bytes());
+    serde_json::to_writer(&mut *text, event).expect("an event is plain data");
+    let mut digits = [0; 64];
+    hex::encode_to_slice(Sha256::digest(text), &mut digits).expect("32 bytes are 64 digits");
+    digits
 }
 
 struct Hash(Sha256);

@@ -103,10 +103,10 @@ impl Local {
             Event::RunCreated { plan_digest: plan_digest_of(&graph.plan), actor: options.actor.clone() };
         let mut head = Head::default();
         let first = head.seal(self.clock.now(), event);
-        let mut board = Board::new(&graph);
-        board.apply(&graph, first.at, &first.event).map_err(illegal)?;
         let new = NewRun { id: run.clone(), plan: graph.plan.clone(), first: first.clone() };
         self.store.create_run(lease, &new).await.map_err(|e| e.into_failure())?;
+        let mut board = Board::new(&graph);
+        board.apply(&graph, first.at, &first.event).map_err(illegal)?;
         let created = first.at;
         let carrier = Carrier::new(self, lease, run, graph, board, head, options, created);
         carrier.announce(Some(first));
@@ -119,13 +119,30 @@ impl Local {
     /// A run that has ended (`P0705`), a history that does not verify (`P0107`), steps unknown to this program.
     pub async fn resume(&self, lease: &Lease, run: &RunId, options: Options) -> Result<Ended, Failure> {
         let StoredRun { id, plan, events, .. } = self.store.load(run).await.map_err(|e| e.into_failure())?;
-        verify(&plan, &events).map_err(|broken| {
+        let (plan, events) = (Arc::new(plan), Arc::new(events));
+        // Hashing takes as long as everything else here, so it goes on beside it. Nothing is believed before it is done.
+        let verified = tokio::task::spawn_blocking({
+            let (plan, events) = (plan.clone(), events.clone());
+            move || verify(&plan, &events)
+        });
+        let read = self.check(plan).and_then(|graph| {
+            let board = Board::replay(&graph, &events).map_err(illegal)?;
+            Ok((graph, board))
+        });
+        let verified = verified.await.map_err(|lost| {
+            Failure::new(
+                Code::new("P0703"),
+                Class::Bug,
+                format!("verifying the journal of run `{id}` broke off"),
+            )
+            .because(lost)
+        })?;
+        verified.map_err(|broken| {
             Failure::new(Code::new("P0107"), Class::Bug, format!("the journal of run `{id}` does not verify"))
                 .because(broken)
                 .hint(format!("give the run up with `platform run abandon {id} --because …` and start `platform up` again"))
         })?;
-        let graph = self.check(plan)?;
-        let mut board = Board::replay(&graph, &events).map_err(illegal)?;
+        let (graph, mut board) = read?;
         if !board.run.is_some_and(|status| status.is_resumable()) {
             let word = board.run.map_or("unknown", |status| status.as_str());
             return Err(Failure::new(
@@ -138,6 +155,7 @@ impl Local {
         let mut head = Head::after(&events);
         let this = Self { clock: Arc::new(Continued::after(head.at, self.clock.clone())), ..self.clone() };
         let created = events.first().map_or_else(|| this.clock.now(), |first| first.at);
+        drop(events);
 
         let mut wake = vec![Event::RunResumed { actor: options.actor.clone() }];
         for (at, slot) in board.slots().iter().enumerate() {
@@ -166,7 +184,8 @@ impl Local {
         carrier.carry().await
     }
 
-    fn check(&self, plan: Plan) -> Result<Arc<Graph>, Failure> {
+    fn check(&self, plan: impl Into<Arc<Plan>>) -> Result<Arc<Graph>, Failure> {
+        let plan = plan.into();
         let unknown: Vec<String> = plan
             .steps
             .iter()

@@ -290,7 +290,7 @@ proptest! {
         cut.remove(at);
         prop_assert_eq!(verify(&graph.plan, &cut).is_ok(), at + 1 == game.events.len());
 
-        let mut other = graph.plan.clone();
+        let mut other = (*graph.plan).clone();
         other.flow = "other".into();
         prop_assert_eq!(verify(&other, &game.events), Err(Broken::OtherPlan));
     }

@@ -33,7 +33,7 @@ pub fn of(run: &RunId, graph: &Graph, board: &Board, span: (Timestamp, Timestamp
                 (_, None) => counts.pending += 1,
             }
             if error.is_none() && matches!(slot.status, Status::Failed { .. } | Status::Stuck { .. }) {
-                error.clone_from(&slot.failure);
+                error = slot.failure.as_deref().cloned();
                 if let Some(error) = &mut error {
                     error.step.get_or_insert_with(|| step.id.clone());
                 }

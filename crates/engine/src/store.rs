@@ -1,6 +1,6 @@
 //! What must be durable, and when. Implemented by `platform-state` on SQLite.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ pub struct NewRun {
     /// Its id.
     pub id: RunId,
     /// Its plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The first event (`RunCreated`), sealed.
     pub first: Recorded,
 }

@@ -157,7 +157,7 @@ impl Store for MemoryStore {
         }
         let stored = StoredRun {
             id: run.id.clone(),
-            plan: run.plan.clone(),
+            plan: (*run.plan).clone(),
             status: RunStatus::Running,
             events: vec![run.first.clone()],
         };

@@ -40,7 +40,10 @@ async fn half_done(dir: &Path, done: usize) -> u64 {
     let plan = plan(STEPS, RECORDED, work::chains);
     let created = Event::RunCreated { plan_digest: plan_digest_of(&plan), actor: "ada@loft".into() };
     let first = head.seal(at(0), created);
-    store.create_run(&lease, &NewRun { id: work::run(), plan, first }).await.expect("a run that can be made");
+    store
+        .create_run(&lease, &NewRun { id: work::run(), plan: plan.into(), first })
+        .await
+        .expect("a run that can be made");
     let mut seconds = 0;
     let mut seal = |events: Vec<Event>| -> Vec<Recorded> {
         seconds += 1;

@@ -126,7 +126,7 @@ impl Trial {
         let mut head = Head::default();
         let first = created(&mut head, &plan);
         let run = RunId::new(run);
-        let new = NewRun { id: run.clone(), plan: plan.clone(), first };
+        let new = NewRun { id: run.clone(), plan: plan.clone().into(), first };
         store.create_run(&lease, &new).await.expect("a run that can be made");
         Self { store, lease, run, plan, head, seconds: 1 }
     }

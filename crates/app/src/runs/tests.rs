@@ -55,7 +55,10 @@ async fn begin(app: &App, id: &str, platform: &str, holder: &Holder) -> Lease {
     let mut head = Head::default();
     let first = head.seal(app.clock.now(), event);
     let run = RunId::new(id);
-    app.state.create_run(&lease, &NewRun { id: run.clone(), plan, first }).await.expect("a new run");
+    app.state
+        .create_run(&lease, &NewRun { id: run.clone(), plan: plan.into(), first })
+        .await
+        .expect("a new run");
     let step = Event::Step { step: StepId::new("a"), event: StepEvent::Started { attempt: 1, input: None } };
     let started = head.seal(app.clock.now(), step);
     app.state.append(&lease, &run, &[started]).await.expect("the lease is ours");
