@@ -130,6 +130,15 @@ impl Bed {
             .map(|bed| World::new(bed, name).unwrap_or_else(|trouble| panic!("world {name}: {trouble}")))
     }
 
+    /// As [`Bed::world`] for a test that has nothing to do with the cluster, at the same time as others.
+    ///
+    /// # Panics
+    /// As [`Bed::shared`].
+    pub fn world_aside(name: &str) -> Option<World<'static>> {
+        Self::shared()
+            .map(|bed| World::aside(bed, name).unwrap_or_else(|trouble| panic!("world {name}: {trouble}")))
+    }
+
     fn start_or_attach() -> Result<Self, BoxError> {
         match env::var_os(BED_VARIABLE) {
             Some(dir) => Self::attach(Path::new(&dir)),
@@ -240,7 +249,7 @@ impl Bed {
 
     /// A command inside the bed's network with the environment of this process: for people.
     pub fn command_as_is(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = enter(self.facts.isolation, self.door);
+        let mut command = enter(self.facts.isolation, self.door, &["--net"]);
         command.arg(program);
         command
     }
@@ -284,14 +293,14 @@ pub(crate) fn binary(name: &str) -> Result<PathBuf, BoxError> {
     }
 }
 
-/// The rest of a command that runs in the network namespace of process `door`.
-pub(crate) fn enter(isolation: Isolation, door: u32) -> Command {
+/// The rest of a command that runs in namespaces of process `door`: `["--net"]`.
+pub(crate) fn enter(isolation: Isolation, door: u32, namespaces: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/nsenter");
     command.arg(format!("--target={door}"));
     if isolation == Isolation::User {
         command.args(["--user", "--preserve-credentials"]);
     }
-    command.args(["--net", "--"]);
+    command.args(namespaces).arg("--");
     command
 }
 

@@ -22,7 +22,7 @@ const BUILT: [(&str, &str); 12] = [
 ];
 
 /// Programs of the system, and the Debian package of each.
-const SYSTEM: [(&str, &str); 9] = [
+const SYSTEM: [(&str, &str); 10] = [
     ("git", "git"),
     ("curl", "curl"),
     ("ip", "iproute2"),
@@ -32,6 +32,7 @@ const SYSTEM: [(&str, &str); 9] = [
     ("named", "bind9"),
     ("rndc", "bind9-utils"),
     ("dig", "bind9-dnsutils"),
+    ("faketime", "faketime"),
 ];
 
 /// Everything a bed is made of, found on this machine.

@@ -46,22 +46,31 @@ pub(crate) struct Inventory(BTreeSet<Object>);
 impl Inventory {
     /// Lists everything.
     pub(crate) fn take(bed: &Bed) -> Result<Self, BoxError> {
-        let kinds = bed.kubectl(["api-resources", "--verbs=list,delete", "--no-headers", "--output=name"]);
-        let kinds: Vec<_> = kinds.stdout.lines().filter(|kind| !VOLATILE.contains(kind)).collect();
+        let found = Self::listed(bed, "list,delete", &VOLATILE, "")?;
+        if found.0.is_empty() { Err("kubectl listed nothing".into()) } else { Ok(found) }
+    }
+
+    /// Lists every object of every kind that can be listed, by label.
+    pub(crate) fn labelled(bed: &Bed, selector: &str) -> Result<Self, BoxError> {
+        Self::listed(bed, "list", &[], selector)
+    }
+
+    fn listed(bed: &Bed, verbs: &str, without: &[&str], selector: &str) -> Result<Self, BoxError> {
+        let verbs = format!("--verbs={verbs}");
+        let kinds = bed.kubectl(["api-resources", &verbs, "--no-headers", "--output=name"]);
+        let kinds: Vec<_> = kinds.stdout.lines().filter(|kind| !without.contains(kind)).collect();
         if kinds.is_empty() {
             return Err("the API server names no kinds".into());
         }
+        // a CRD that was removed a moment ago may still be announced: kubectl says so, and lists the rest
         let listed = bed.kubectl([
             "get",
             &kinds.join(","),
             "--all-namespaces",
             "--ignore-not-found",
+            &format!("--selector={selector}"),
             "--output=go-template={{range .items}}{{.apiVersion}}|{{.kind}}|{{.metadata.name}}|{{.metadata.namespace}}\n{{end}}",
         ]);
-        // a CRD that was removed a moment ago may still be announced: kubectl says so, and lists the rest
-        if listed.stdout.is_empty() {
-            return Err(format!("kubectl listed nothing: {}", listed.stderr).into());
-        }
         let objects = listed.stdout.lines().filter_map(|line| {
             let [version, kind, name, namespace] = line.split('|').collect::<Vec<_>>().try_into().ok()?;
             // `v1` or `group/v1`; kubectl takes Kind.version.group/name
@@ -73,6 +82,11 @@ impl Inventory {
             Some(Object { name: format!("{kind}/{name}"), namespace: namespace.to_owned() })
         });
         Ok(Self(objects.collect()))
+    }
+
+    /// In words, one for each object.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
     }
 
     /// What is here and was not there.

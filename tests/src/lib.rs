@@ -14,20 +14,27 @@
 //! - [`Bed`]: the running components, one network namespace, shared by all tests of a test binary.
 //! - [`World`]: one test's corner of it: its own repository, zone, bucket, home and spec file; tests that have a world
 //!   take turns, and each must leave the bed as it found it.
+//! - [`Started`]: the program while it runs, to be listened to, signalled and killed; [`Mounts`]: a world with a small or
+//!   read-only disk.
 //! - [`audit`]: what the API server saw.
 //! - [`supervisor`]: the process that starts the components and plays the kubelet for Argo CD and Velero.
 
 pub mod audit;
 mod bed;
+pub mod canary;
 pub mod components;
 pub mod facts;
 mod inventory;
+mod mounts;
 mod process;
+mod started;
 pub mod supervisor;
 mod world;
 
 pub use bed::{Bed, Output};
 pub use facts::Facts;
+pub use mounts::Mounts;
+pub use started::Started;
 pub use world::World;
 
 /// An error of the harness: always a sentence that says what was being done, to which thing.

@@ -17,7 +17,7 @@ use rcgen::{
 };
 
 use crate::{
-    Bed, BoxError, Output,
+    Bed, BoxError, Output, Started,
     bed::binary,
     facts::{API_USER, DNS, GIT_USER, S3, S3_REGION, TSIG_NAME, write_private},
     inventory,
@@ -43,12 +43,21 @@ pub struct World<'b> {
 
 impl<'b> World<'b> {
     pub(crate) fn new(bed: &'b Bed, name: &str) -> Result<Self, BoxError> {
-        static WORLDS: AtomicU32 = AtomicU32::new(0);
         let turn = bed.turn();
         inventory::clear(bed)?;
+        Self::made(bed, name, Some(turn))
+    }
+
+    /// One that takes no turn and must leave the cluster alone.
+    pub(crate) fn aside(bed: &'b Bed, name: &str) -> Result<Self, BoxError> {
+        Self::made(bed, name, None)
+    }
+
+    fn made(bed: &'b Bed, name: &str, turn: Option<MutexGuard<'b, ()>>) -> Result<Self, BoxError> {
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
         // beds outlive test binaries when they are shared by PLATFORM_BED, so the process is part of the name
         let name = format!("{name}-{}-{}", std::process::id(), WORLDS.fetch_add(1, Ordering::Relaxed));
-        let world = Self { bed, dir: bed.facts().dir.join("worlds").join(&name), name, _turn: Some(turn) };
+        let world = Self { bed, dir: bed.facts().dir.join("worlds").join(&name), name, _turn: turn };
         world.furnish()?;
         Ok(world)
     }
@@ -138,6 +147,11 @@ impl<'b> World<'b> {
         let mut command = self.bed.command(program);
         command.args(args).envs(self.environment()).current_dir(&self.dir);
         command
+    }
+
+    /// Starts the built `platform`, as [`World::platform_command`] prepares it, with its result as JSON.
+    pub fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Started {
+        Started::new(self.platform_command(args).args(["--output", "json"]))
     }
 
     /// The environment of [`World::platform_command`].
@@ -329,6 +343,15 @@ impl<'b> World<'b> {
         wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate()?;
         Ok((wanted.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
+    }
+
+    /// Every object in the cluster that bears a label, of every kind that can be listed.
+    ///
+    /// # Panics
+    /// When the cluster cannot be listed.
+    pub fn labelled(&self, selector: &str) -> Vec<String> {
+        let found = inventory::Inventory::labelled(self.bed, selector);
+        found.unwrap_or_else(|trouble| panic!("{trouble}")).names()
     }
 
     /// What the cluster holds beyond what a new bed does; controllers get a minute to finish.

@@ -99,10 +99,11 @@ pub async fn down(app: &App, wanted: &Wanted, patience: Duration, how: How) -> R
 /// # Errors
 /// As [`up`]; `P0104` when there is no such run, `P0705` when it has ended.
 pub async fn resume(app: &App, run: &RunId, how: How) -> Result<RunReport, Refusal> {
-    let doors = doors::open(app).await?;
     let row = app.state.run(run).await.map_err(StoreError::into_failure)?;
-    let carried = lease::with::<_, Failure>(app, &row.platform, &how.stop, async |lease| {
-        Ok(local(app, &doors).resume(&lease, run, how.options()).await.map(|_| ()))
+    let (doors, carried) = lease::with::<_, Failure>(app, &row.platform, &how.stop, async |lease| {
+        let doors = doors::open(app).await?;
+        let carried = local(app, &doors).resume(&lease, run, how.options()).await.map(|_| ());
+        Ok((doors, carried))
     })
     .await?;
     let report = report(app, run, carried).await?;
@@ -120,10 +121,11 @@ async fn start(
     patience: Duration,
     how: How,
 ) -> Result<RunReport, Refusal> {
-    let doors = doors::open(app).await?;
     let run = RunId::new(ulid::Ulid::generate().to_string());
-    let (wish, carried) = lease::with::<_, Refusal>(app, &wanted.name(), &how.stop, async |lease| {
-        // Under the lease: the ledger that the plan is made from cannot change any more.
+    let (doors, wish, carried) = lease::with::<_, Refusal>(app, &wanted.name(), &how.stop, async |lease| {
+        // Under the lease: the ledger that the plan is made from cannot change any more. A state directory that cannot
+        // be written has been said by now, in better words than the doors have for their own folders in it.
+        let doors = doors::open(app).await?;
         let (wish, plan) = planned(app, &doors, wanted, flow, patience).await?;
         if flow == Flow::Up {
             let findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
@@ -131,7 +133,7 @@ async fn start(
         }
         kept::keep(app, &run, Kept::Wish, &wish.model)?;
         let carried = local(app, &doors).start(&lease, run.clone(), plan, how.options()).await;
-        Ok((wish, carried.map(|_| ())))
+        Ok((doors, wish, carried.map(|_| ())))
     })
     .await?;
     let report = report(app, &run, carried).await?;

@@ -39,9 +39,15 @@ impl Kept {
 pub(crate) fn keep(app: &App, run: &RunId, kept: Kept, content: &impl Serialize) -> Result<(), Failure> {
     let path = path(app, run, kept);
     write(&path, content).map_err(|error| {
-        Failure::new(Code::new("P0914"), Class::Config, format!("could not write `{}`", path.display()))
+        let class = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Capacity,
+            _ => Class::Config,
+        };
+        Failure::new(Code::new("P0914"), class, format!("could not write `{}`", path.display()))
             .caused_by(&error)
-            .hint("free space there or make it writable, or choose another place with `--state PATH`")
+            .hint(
+                "free space there (`df -h`) or make it writable, or choose another place with `--state PATH`",
+            )
     })
 }
 

@@ -89,9 +89,16 @@ impl TreeStore {
     }
 
     fn refused(&self, error: &io::Error) -> Failure {
-        Failure::new(Code::new("P0715"), Class::Config, "could not keep the rendered files of this run")
+        let class = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Capacity,
+            _ => Class::Config,
+        };
+        Failure::new(Code::new("P0715"), class, "could not keep the rendered files of this run")
             .because(error)
-            .hint("free space, or choose another place with `--state PATH`")
+            .hint(format!(
+                "make room (`df -h {}`) or choose another place with `--state PATH`, then `platform up` again",
+                self.folder.display()
+            ))
     }
 }
 
