@@ -4,6 +4,7 @@ set shell := ["sh", "-eu", "-c"]
 
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 bed := target / "debug/platform-bed"
+peer := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "platform-dev/tools/dbos"
 
 # build the program, start the bed and bring the starter platform up on it
 up: build tools
@@ -34,9 +35,14 @@ e2e *ARGS: tools build
 e2e-long *ARGS: tools build
     PLATFORM_E2E_LONG=1 cargo test -p platform-tests {{ ARGS }}
 
-# measure the engine, release build
-bench *ARGS:
-    cargo bench --workspace {{ ARGS }}
+# measure the engine, release build, as one table; `just bench resume memory` measures only these parts
+bench *PARTS:
+    #!/bin/sh
+    set -eu
+    # the peer is wanted by the part `chain` alone; without it that part says so
+    case " {{ PARTS }} " in "  " | *" chain "*) tests/tools/peer "{{ peer }}" || true ;; esac
+    [ ! -x "{{ peer }}/bin/python" ] || export PLATFORM_BENCH_PEER="{{ peer }}/bin/python"
+    exec cargo bench -q -p platform-state --bench engine -- {{ PARTS }}
 
 # build the real components of the bed (once; about 25 minutes on two cores)
 tools *TOOLS:
