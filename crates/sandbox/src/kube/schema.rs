@@ -13,12 +13,17 @@ use serde_json::Value;
 
 use super::published::Published;
 
+/// Ends the name under which an atomic type is kept once more, without being atomic.
+const GRANULAR: &str = "#granular";
+
 /// The shape of a value.
 #[derive(Clone, Debug, Default)]
 pub enum Shape {
-    /// Nothing is known: merged whole, never pruned.
+    /// Nothing is known: objects are merged by their keys, lists as a whole; never pruned.
     #[default]
     Any,
+    /// Nothing is known, and there is one owner for all of it.
+    Whole,
     /// A string, number or boolean.
     Scalar(Scalar),
     /// A list.
@@ -106,6 +111,8 @@ pub struct Field {
 pub struct Strategic {
     /// A list is merged; otherwise it is replaced.
     pub merge: bool,
+    /// An object is replaced; otherwise it is merged.
+    pub replace: bool,
     /// Fields that the patch does not name are dropped.
     pub retain_keys: bool,
     /// The field by which items of a list are told apart; of a list of scalars there is none.
@@ -121,14 +128,18 @@ impl Shape {
                 Some("IntOrString") => Self::Scalar(Scalar::IntOrString),
                 // Times are text, and free JSON is what its name says.
                 Some("Time" | "MicroTime") => Self::Scalar(Scalar::String),
+                Some("RawExtension") => Self::Whole,
                 Some(
                     "JSON"
-                    | "RawExtension"
                     | "JSONSchemaPropsOrBool"
                     | "JSONSchemaPropsOrArray"
                     | "JSONSchemaPropsOrStringArray"
                     | "FieldsV1",
                 ) => Self::Any,
+                // One field of all overrides its type: a volume's claimRef is an atomic type, merged by its fields.
+                _ if schema["x-kubernetes-map-type"] == "granular" => {
+                    Self::Named(format!("{name}{GRANULAR}").into())
+                }
                 _ => Self::Named(name.into()),
             };
         }
@@ -163,6 +174,7 @@ impl Shape {
                 Self::Map(Arc::new(Map { values: Self::of(values), atomic }))
             }
             (None, Value::Bool(true)) => Self::Map(Arc::new(Map { values: Self::Any, atomic })),
+            _ if atomic => Self::Whole,
             _ => Self::Any,
         }
     }
@@ -186,6 +198,13 @@ impl Shape {
         }
     }
 
+    /// Whether an object is of a built-in kind.
+    pub fn is_built_in(object: &Value) -> bool {
+        let text = |name: &str| object[name].as_str().unwrap_or_default();
+        let (group, version) = text("apiVersion").rsplit_once('/').unwrap_or(("", text("apiVersion")));
+        Self::built_in(group, version, text("kind")).is_some()
+    }
+
     /// The shape of a built-in kind: `("apps", "v1", "Deployment")`; the group without a name is empty.
     pub fn built_in(group: &str, version: &str, kind: &str) -> Option<&'static Self> {
         let name = kinds().get(&(group.to_owned(), version.to_owned(), kind.to_owned()))?;
@@ -201,6 +220,7 @@ impl Field {
             default: schema.get("default").cloned(),
             strategic: Strategic {
                 merge: strategy.split(',').any(|word| word == "merge"),
+                replace: strategy.split(',').any(|word| word == "replace"),
                 retain_keys: strategy.split(',').any(|word| word == "retainKeys"),
                 key: schema["x-kubernetes-patch-merge-key"].as_str().map(str::to_owned),
             },
@@ -214,10 +234,15 @@ fn reference(schema: &Value) -> Option<&str> {
     direct.as_str()?.strip_prefix("#/components/schemas/")
 }
 
+/// Where no list type is written, the patch strategy says it.
 fn list_kind(schema: &Value) -> ListKind {
-    match schema["x-kubernetes-list-type"].as_str() {
-        Some("set") => ListKind::Set,
-        Some("map") => ListKind::Map(words(&schema["x-kubernetes-list-map-keys"])),
+    let strategy = schema["x-kubernetes-patch-strategy"].as_str().unwrap_or_default();
+    match (schema["x-kubernetes-list-type"].as_str(), schema["x-kubernetes-patch-merge-key"].as_str()) {
+        (Some("set"), _) => ListKind::Set,
+        (Some("map"), _) => ListKind::Map(words(&schema["x-kubernetes-list-map-keys"])),
+        (None, key) if strategy.split(',').any(|word| word == "merge") => {
+            key.map_or(ListKind::Set, |key| ListKind::Map(vec![key.to_owned()]))
+        }
         _ => ListKind::Atomic,
     }
 }
@@ -253,7 +278,13 @@ fn read() -> &'static Read {
                         .entry((part("group"), part("version"), part("kind")))
                         .or_insert_with(|| name.clone());
                 }
-                types.entry(name.clone()).or_insert_with(|| Shape::of(schema));
+                let shape = types.entry(name.clone()).or_insert_with(|| Shape::of(schema));
+                if let Shape::Struct(it) = shape
+                    && it.atomic
+                {
+                    let granular = Struct { atomic: false, ..Struct::clone(it) };
+                    types.insert(format!("{name}{GRANULAR}"), Shape::Struct(Arc::new(granular)));
+                }
             }
         }
         (types, kinds)
@@ -293,5 +324,12 @@ mod tests {
         assert!(selector.atomic);
         let Shape::Map(labels) = deployment.field("metadata").field("labels") else { panic!("a map") };
         assert!(!labels.atomic);
+    }
+
+    #[test]
+    fn a_field_may_override_that_its_type_is_atomic() {
+        let volume = Shape::built_in("", "v1", "PersistentVolume").expect("built in");
+        let Shape::Struct(claim) = volume.field("spec").field("claimRef") else { panic!("a struct") };
+        assert!(!claim.atomic && claim.fields.contains_key("uid"));
     }
 }
