@@ -125,18 +125,24 @@ fn sync_of(place: &Path) -> Duration {
 
 /// Whether a step costs the same in a long plan as in a short one.
 pub async fn linear() {
-    let mut each = Vec::new();
-    for (steps, rounds) in [(1_000, 5), (100_000, 1)] {
-        let mut times = Vec::new();
-        for _ in 0..rounds {
-            let dir = tempfile::tempdir().expect("a directory");
-            times.push(carried_out(dir.path(), plan(steps, NOOP, independent)).await);
-        }
-        let took = median(times);
-        each.push(took.as_secs_f64() / steps as f64);
-        fact(&format!("{steps} independent no-op steps, 16 at a time"), &rate(steps, took));
+    let (few, many) = (1_000, 100_000);
+    let timed = async |steps: usize| {
+        let dir = tempfile::tempdir().expect("a directory");
+        carried_out(dir.path(), plan(steps, NOOP, independent)).await
+    };
+    // The short ones before and after the long one, so that all see the same neighbours.
+    let mut short = Vec::new();
+    for _ in 0..7 {
+        short.push(timed(few).await);
     }
-    let ratio = each[1] / each[0];
+    let long = timed(many).await;
+    for _ in 0..8 {
+        short.push(timed(few).await);
+    }
+    let short = median(short);
+    fact(&format!("{few} independent no-op steps, 16 at a time"), &rate(few, short));
+    fact(&format!("{many} independent no-op steps, 16 at a time"), &rate(many, long));
+    let ratio = per_second(few, short) / per_second(many, long);
     against(
         "time per step of 100,000 steps against that of 1,000",
         &format!("{:+.0} %", (ratio - 1.0) * 100.0),
