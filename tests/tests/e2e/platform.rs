@@ -101,7 +101,7 @@ fn commits(world: &World) -> usize {
 
 /// What a person needs of an error: code, class, a next step; and that nothing else is said on standard output.
 #[track_caller]
-fn refused(output: Output, exits: i32, code: &str, class: &str) -> Value {
+pub fn refused(output: Output, exits: i32, code: &str, class: &str) -> Value {
     let report = output.exits(exits).json();
     let error = &report["error"];
     assert_eq!((error["code"].as_str(), error["class"].as_str()), (Some(code), Some(class)), "{error:#}");

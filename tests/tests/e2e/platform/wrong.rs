@@ -1,40 +1,18 @@
 //! What is wrong before anything is done: it is said clearly, and nothing is half made.
 
-use platform_tests::{Bed, Mounts, World};
+use platform_tests::{Bed, Mounts};
 
 use super::{assert_gone, down, refused, up};
-
-/// A spec that differs from the world's in one place, tried and given up.
-#[track_caller]
-fn tried(world: &World, old: &str, new: &str, code: &str, class: &str) {
-    let file = world.dir().join("wrong.yaml");
-    let text = world.spec_text();
-    assert!(text.contains(old), "{old}");
-    fs_err::write(&file, text.replace(old, new)).expect("written");
-    let report = refused(world.platform(["up", "-f", &file.display().to_string()]), 1, code, class);
-    if let Some(run) = report["run"].as_str() {
-        world.platform(["run", "abandon", run, "--because", "the test is over"]).ok();
-    }
-}
-
-/// The kubeconfig that the world's spec names.
-fn kubeconfig(world: &World) -> String {
-    world.bed().facts().kubeconfig().display().to_string()
-}
-
-#[test]
-fn a_cluster_that_cannot_be_reached_is_asked_for_a_minute_and_then_said() {
-    let Some(world) = Bed::world_aside("unreachable") else { return };
-    let nobody = world.kubeconfig_with("nobody.conf", |text| text.replace(":6443", ":1"));
-    tried(&world, &kubeconfig(&world), &nobody.display().to_string(), "P0212", "retryable");
-}
 
 #[test]
 fn a_bad_spec_and_an_expired_certificate_stop_everything_before_it_begins() {
     let Some(world) = Bed::world("wrong") else { return };
     let mark = world.bed().audit_mark();
     let expired = world.expired_kubeconfig().display().to_string();
-    tried(&world, &kubeconfig(&world), &expired, "P0213", "config");
+    let file = world.dir().join("expired.yaml");
+    let right = world.bed().facts().kubeconfig().display().to_string();
+    fs_err::write(&file, world.spec_text().replace(&right, &expired)).expect("written");
+    refused(world.platform(["up", "-f", &file.display().to_string()]), 1, "P0213", "config");
 
     let bad = world.dir().join("bad.yaml");
     fs_err::write(&bad, world.spec_text() + "bogus: 1\n").expect("written");
