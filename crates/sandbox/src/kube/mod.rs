@@ -2,10 +2,42 @@
 //!
 //! | room | what it holds |
 //! |---|---|
+//! | [`api`] | a request in, an answer out |
+//! | [`serve`] | the API over HTTP and TLS |
+//! | [`discovery`] | what the server says of itself |
+//! | [`read`], [`watch`], [`table`] | one object, lists, changes, tables |
+//! | [`write`], `patch`, [`scale`] | create, update, patch |
+//! | `house`, [`rules`] | deleting and what follows; what the schema does not say |
+//! | [`body`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
 //! | [`merge`] | patches, server-side apply, and who owns which field |
 //! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
-//! | [`schema`] | shapes of objects, as merging, defaulting and validation need them |
+//! | [`schema`], [`strict`], [`defaults`] | shapes of objects; objects held against them; what is left out |
+//! | [`catalog`], [`custom`] | which resources there are; custom ones |
+//! | [`object`], [`store`] | what every object has; where objects lie and what has changed |
 
+pub mod api;
+pub mod body;
+pub mod catalog;
+pub mod custom;
+pub mod defaults;
+pub mod discovery;
+mod house;
 pub mod merge;
+pub mod object;
+mod patch;
 pub mod published;
+pub mod read;
+pub mod refusal;
+pub mod request;
+pub mod rules;
+pub mod scale;
 pub mod schema;
+pub mod select;
+pub mod serve;
+pub mod store;
+pub mod strict;
+pub mod table;
+pub mod watch;
+pub mod write;
+
+pub use api::{Answer, Api, Ask};

@@ -1,0 +1,184 @@
+//! The API itself: a request in, an answer out. It knows nothing of sockets, and time and chance are given to it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    body,
+    catalog::{Catalog, Resource},
+    discovery,
+    object::{Ids, Now},
+    read::{self, Form},
+    refusal::{About, Refusal},
+    request::{Place, Query, Target},
+    store::{Key, Store},
+    watch::Watching,
+    write,
+};
+
+/// One API server.
+#[derive(Clone)]
+pub struct Api {
+    /// Which resources there are.
+    pub catalog: Arc<Catalog>,
+    /// What is stored.
+    pub store: Arc<Store>,
+    /// The time.
+    pub now: Now,
+    /// Ids and name endings.
+    pub ids: Arc<Ids>,
+}
+
+/// A request, without its transport.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The path, decoded.
+    pub path: String,
+    /// The query.
+    pub query: Query,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `Accept`.
+    pub accept: String,
+    /// `User-Agent`: who manages fields, unless the query says.
+    pub user_agent: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// An answer, without its transport.
+pub enum Answer {
+    /// A document.
+    Json {
+        /// The HTTP code.
+        code: u16,
+        /// The document.
+        body: Value,
+        /// For the header `Warning`, one each.
+        warnings: Vec<String>,
+    },
+    /// Text of some type.
+    Text {
+        /// The HTTP code.
+        code: u16,
+        /// Its type.
+        content_type: &'static str,
+        /// The text.
+        body: String,
+    },
+    /// Changes, as they come.
+    Watch(Box<Watching>),
+}
+
+impl Answer {
+    /// A document that goes well.
+    pub fn ok(body: Value) -> Self {
+        Self::Json { code: 200, body, warnings: Vec::new() }
+    }
+
+    /// Text that goes well.
+    pub fn text(body: impl Into<String>) -> Self {
+        Self::Text { code: 200, content_type: "text/plain; charset=utf-8", body: body.into() }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::Json { code: refusal.code, body: refusal.status(), warnings: Vec::new() }
+    }
+}
+
+impl Ask {
+    /// Who manages the fields that this request writes.
+    pub fn manager(&self) -> String {
+        match self.query.text("fieldManager") {
+            // As the real server: the program's name, which ends at the first slash.
+            "" => self.user_agent.split('/').next().unwrap_or_default().to_owned(),
+            named => named.to_owned(),
+        }
+    }
+}
+
+/// What a request is about, found in the catalog.
+pub(super) struct Subject<'a> {
+    pub resource: &'a Resource,
+    pub place: &'a Place,
+}
+
+impl Subject<'_> {
+    /// Where an object of that name lies.
+    pub fn key(&self, name: &str) -> Key {
+        Key {
+            kind: self.resource.stored_as.clone(),
+            namespace: self.place.namespace.clone().unwrap_or_default(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// For refusals.
+    pub fn about<'a>(&'a self, name: &'a str) -> About<'a> {
+        About { group: &self.resource.group, resource: &self.resource.plural, name }
+    }
+}
+
+impl Api {
+    /// An API server with nothing in it.
+    pub fn new(now: Now, seed: u64) -> Self {
+        Self { catalog: Arc::default(), store: Arc::default(), now, ids: Arc::new(Ids::new(seed)) }
+    }
+
+    /// Answers a request.
+    pub fn answer(&self, ask: &Ask) -> Answer {
+        let answer = match Target::of(&ask.path) {
+            Target::Fixed(path) => discovery::answer(self, ask, &path),
+            Target::Objects(place) => self.objects(ask, &place),
+        };
+        answer.unwrap_or_else(Answer::from)
+    }
+
+    fn objects(&self, ask: &Ask, place: &Place) -> Result<Answer, Refusal> {
+        let found = self.catalog.find(&place.group, &place.version, &place.plural);
+        let resource = found.ok_or_else(Refusal::no_such_path)?;
+        if place.namespace.is_some() && !resource.namespaced {
+            return Err(Refusal::no_such_path());
+        }
+        let subject = Subject { resource: &resource, place };
+        let verb = verb(ask, place)?;
+        let allowed = match &place.subresource {
+            Some(name) => &resource.subresource(name).ok_or_else(Refusal::no_such_path)?.verbs,
+            None => &resource.verbs,
+        };
+        if !allowed.iter().any(|it| it == verb) {
+            return Err(Refusal::method_not_allowed());
+        }
+        match verb {
+            "get" => read::get(self, &subject, &Form::of(&ask.accept)),
+            "list" => read::list(self, &subject, ask),
+            "watch" => read::watch(self, &subject, ask),
+            "create" => write::create(self, &subject, ask, body::read(ask)?),
+            "update" => write::update(self, &subject, ask, body::read(ask)?),
+            "patch" => write::patch(self, &subject, ask),
+            "delete" => write::delete(self, &subject, ask),
+            "deletecollection" => write::delete_collection(self, &subject, ask),
+            _ => Err(Refusal::method_not_allowed()),
+        }
+    }
+}
+
+/// The verb in the words of discovery and of access rules.
+fn verb(ask: &Ask, place: &Place) -> Result<&'static str, Refusal> {
+    Ok(match (ask.method.as_str(), place.name.is_some()) {
+        ("GET", true) => "get",
+        ("GET", false) if ask.query.flag("watch")? => "watch",
+        ("GET", false) => "list",
+        ("POST", _) => "create",
+        ("PUT", true) => "update",
+        ("PATCH", true) => "patch",
+        ("DELETE", true) => "delete",
+        ("DELETE", false) => "deletecollection",
+        _ => return Err(Refusal::method_not_allowed()),
+    })
+}

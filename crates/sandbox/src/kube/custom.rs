@@ -1,0 +1,290 @@
+//! Custom kinds: what a CustomResourceDefinition defines, and how its objects are completed and judged.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::{
+    catalog::{Resource, Subresource, stored_as},
+    object::Causes,
+    schema::{Field, Shape},
+};
+
+/// What a definition says of one version, beyond what every resource has.
+pub struct Custom {
+    /// The schema, as it was written.
+    pub schema: Value,
+    /// Columns of tables.
+    pub columns: Vec<Value>,
+    /// Where replicas stand, for the subresource `scale`.
+    pub scale: Option<ScalePaths>,
+    judge: Option<jsonschema::Validator>,
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Custom")
+            .field("columns", &self.columns)
+            .field("scale", &self.scale)
+            .finish_non_exhaustive()
+    }
+}
+
+/// JSON pointers into an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalePaths {
+    /// Wanted replicas.
+    pub wanted: String,
+    /// Counted replicas.
+    pub counted: String,
+    /// The label selector as text.
+    pub selector: Option<String>,
+}
+
+/// The resources that a definition defines, one for each version that is served.
+pub fn resources(definition: &Value) -> Vec<Resource> {
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (group, names) = (text(&spec["group"]), &spec["names"]);
+    let (plural, kind) = (text(&names["plural"]), text(&names["kind"]));
+    let served =
+        spec["versions"].as_array().into_iter().flatten().filter(|version| version["served"] == true);
+    served
+        .map(|version| {
+            let number = text(&version["name"]);
+            let schema = version["schema"]["openAPIV3Schema"].clone();
+            let custom = Custom {
+                judge: jsonschema::validator_for(&judged(&schema)).ok(),
+                columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
+                scale: scale(&version["subresources"]["scale"]),
+                schema,
+            };
+            let mut subresources = Vec::new();
+            let verbs = || ["get", "patch", "update"].map(str::to_owned).to_vec();
+            if version["subresources"]["status"].is_object() {
+                let kind = (group.clone(), number.clone(), kind.clone());
+                subresources.push(Subresource { name: "status".into(), kind, verbs: verbs() });
+            }
+            if custom.scale.is_some() {
+                let kind = ("autoscaling".into(), "v1".into(), "Scale".into());
+                subresources.push(Subresource { name: "scale".into(), kind, verbs: verbs() });
+            }
+            Resource {
+                shape: shape(&custom.schema),
+                group: group.clone(),
+                version: number,
+                plural: plural.clone(),
+                singular: match names["singular"].as_str() {
+                    Some(singular) if !singular.is_empty() => singular.to_owned(),
+                    _ => kind.to_lowercase(),
+                },
+                kind: kind.clone(),
+                namespaced: spec["scope"] == "Namespaced",
+                short_names: texts(&names["shortNames"]),
+                categories: texts(&names["categories"]),
+                verbs: ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                subresources,
+                custom: Some(custom.into()),
+                stored_as: stored_as(&group, &plural),
+            }
+        })
+        .collect()
+}
+
+/// The shape of custom objects: as their schema says, with the metadata that every object has.
+fn shape(schema: &Value) -> Shape {
+    let mut schema = schema.clone();
+    if schema["properties"].is_object() {
+        let metadata = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+        schema["properties"]["metadata"] = json!({ "$ref": metadata });
+        schema["properties"]["apiVersion"] = json!({ "type": "string" });
+        schema["properties"]["kind"] = json!({ "type": "string" });
+    }
+    Shape::of(&schema)
+}
+
+fn scale(scale: &Value) -> Option<ScalePaths> {
+    let pointer = |key: &str| scale[key].as_str().map(|path| path.replace('.', "/"));
+    Some(ScalePaths {
+        wanted: pointer("specReplicasPath")?,
+        counted: pointer("statusReplicasPath")?,
+        selector: pointer("labelSelectorPath"),
+    })
+}
+
+/// A structural schema in the words of JSON Schema.
+fn judged(schema: &Value) -> Value {
+    match schema {
+        Value::Object(object) => {
+            let mut out = serde_json::Map::new();
+            for (key, value) in object {
+                match key.as_str() {
+                    "default" | "description" | "example" | "title" | "nullable" | "externalDocs" => {}
+                    _ if key.starts_with("x-kubernetes") => {}
+                    "properties" => {
+                        let fields = value.as_object().into_iter().flatten();
+                        let fields = fields.map(|(name, schema)| (name.clone(), judged(schema))).collect();
+                        out.insert(key.clone(), Value::Object(fields));
+                    }
+                    // Formats that JSON Schema does not know mean nothing here, and `int32` is its type's business.
+                    "format" => {}
+                    "enum" | "required" | "pattern" => drop(out.insert(key.clone(), value.clone())),
+                    _ => drop(out.insert(key.clone(), judged(value))),
+                }
+            }
+            if object.get("nullable") == Some(&Value::Bool(true))
+                && let Some(Value::String(kind)) = out.get("type")
+            {
+                let kinds = json!([kind, "null"]);
+                out.insert("type".into(), kinds);
+            }
+            Value::Object(out)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(judged).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Fills in what a schema says of fields that are left out.
+pub fn fill(shape: &Shape, object: &mut Value) {
+    match (shape.resolve(), object) {
+        (Shape::Struct(it), Value::Object(object)) => {
+            for (name, Field { shape, default, .. }) in &it.fields {
+                if let Some(default) = default
+                    && object.get(name).is_none_or(Value::is_null)
+                {
+                    object.insert(name.clone(), default.clone());
+                }
+                if name != "metadata"
+                    && let Some(value) = object.get_mut(name)
+                {
+                    fill(shape, value);
+                }
+            }
+        }
+        (Shape::Map(it), Value::Object(object)) => {
+            object.values_mut().for_each(|value| fill(&it.values, value))
+        }
+        (Shape::List(it), Value::Array(items)) => items.iter_mut().for_each(|item| fill(&it.items, item)),
+        _ => {}
+    }
+}
+
+impl Custom {
+    /// What the schema has against an object.
+    pub fn causes(&self, object: &Value) -> Causes {
+        let Some(judge) = &self.judge else { return Causes::new() };
+        let cause = |error: jsonschema::ValidationError<'_>| {
+            let path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            let value = error.instance().to_string();
+            (path, format!("Invalid value: {value}: {error}"))
+        };
+        judge.iter_errors(object).map(cause).collect()
+    }
+}
+
+/// The status that a definition gets as soon as it is stored: its names are taken and it is served.
+pub fn established(definition: &Value, now: &str) -> Value {
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({
+            "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now,
+        })
+    };
+    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let stored: Vec<&Value> = versions.filter(|it| it["storage"] == true).map(|it| &it["name"]).collect();
+    json!({
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+        "acceptedNames": definition["spec"]["names"],
+        "storedVersions": stored,
+    })
+}
+
+/// What is wrong with a definition itself.
+pub fn definition_causes(definition: &Value) -> Causes {
+    let mut causes = Causes::new();
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
+    let (name, wanted) = (text(&definition["metadata"]["name"]), format!("{plural}.{group}"));
+    if name != wanted {
+        causes.push((
+            "metadata.name".into(),
+            format!("Invalid value: {name:?}: must be spec.names.plural+\".\"+spec.group"),
+        ));
+    }
+    let versions = spec["versions"].as_array().cloned().unwrap_or_default();
+    if versions.iter().filter(|it| it["storage"] == true).count() != 1 {
+        causes.push((
+            "spec.versions".into(),
+            "Invalid value: must have exactly one version marked as storage version".into(),
+        ));
+    }
+    for (at, version) in versions.iter().enumerate() {
+        if !version["schema"]["openAPIV3Schema"].is_object() {
+            causes.push((
+                format!("spec.versions[{at}].schema.openAPIV3Schema"),
+                "Required value: schemas are required".into(),
+            ));
+        }
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition() -> Value {
+        json!({
+            "metadata": {"name": "things.example.com"},
+            "spec": {
+                "group": "example.com", "scope": "Namespaced",
+                "names": {"plural": "things", "kind": "Thing", "shortNames": ["th"]},
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true,
+                    "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}},
+                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                        "spec": {"type": "object", "required": ["color"], "properties": {
+                            "color": {"type": "string", "enum": ["red", "blue"]},
+                            "size": {"type": "integer", "minimum": 1, "default": 3},
+                            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                        }},
+                        "status": {"type": "object", "properties": {"size": {"type": "integer"}}},
+                    }}},
+                }],
+            },
+        })
+    }
+
+    #[test]
+    fn a_definition_makes_a_resource_with_its_subresources() {
+        let things = resources(&definition()).pop().expect("one version");
+        assert_eq!((things.singular.as_str(), &*things.stored_as), ("thing", "example.com/things"));
+        assert!(things.has_status() && things.subresource("scale").is_some());
+        assert_eq!(definition_causes(&definition()), []);
+    }
+
+    #[test]
+    fn objects_are_completed_and_judged() {
+        let things = resources(&definition()).pop().expect("one version");
+        let mut object = json!({"metadata": {"name": "x"}, "spec": {"color": "red", "free": {"any": 1}}});
+        fill(&things.shape, &mut object);
+        assert_eq!(object["spec"], json!({"color": "red", "free": {"any": 1}, "size": 3}));
+        let custom = things.custom.as_ref().expect("it is custom");
+        assert_eq!(custom.causes(&object), []);
+        object["spec"] = json!({"color": "green", "size": 0});
+        let causes = custom.causes(&object);
+        assert_eq!(causes.len(), 2, "{causes:?}");
+        assert!(causes.iter().any(|(path, _)| path == "spec.size"));
+        object["spec"] = json!({"size": 2});
+        assert_eq!(custom.causes(&object).len(), 1, "what is required");
+    }
+}

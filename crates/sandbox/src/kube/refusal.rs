@@ -1,0 +1,170 @@
+//! Refusals, as `Status` objects in the words that clients know.
+
+use serde_json::{Value, json};
+
+/// Why a request is refused: an HTTP code, a machine-readable reason, and words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// The HTTP code.
+    pub code: u16,
+    /// `NotFound`, `Conflict`, …; clients decide by it.
+    pub reason: &'static str,
+    /// Words for people; clients print them.
+    pub message: String,
+    /// What it is about: name, group, kind, causes.
+    pub details: Value,
+}
+
+/// Which thing a refusal is about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// Its group; empty for the one without a name.
+    pub group: &'a str,
+    /// Its plural: `deployments`.
+    pub resource: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+impl About<'_> {
+    /// `deployments.apps "web"`.
+    fn words(&self) -> String {
+        match self.group {
+            "" => format!("{} \"{}\"", self.resource, self.name),
+            group => format!("{}.{group} \"{}\"", self.resource, self.name),
+        }
+    }
+
+    fn details(&self) -> Value {
+        let mut details = json!({ "name": self.name, "kind": self.resource });
+        if !self.group.is_empty() {
+            details["group"] = json!(self.group);
+        }
+        details
+    }
+}
+
+impl Refusal {
+    /// Anything, without details.
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    /// 404 for a thing.
+    pub fn not_found(about: About<'_>) -> Self {
+        let message = format!("{} not found", about.words());
+        Self { code: 404, reason: "NotFound", message, details: about.details() }
+    }
+
+    /// 404 for an address that no API serves.
+    pub fn no_such_path() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// 409: the name is taken.
+    pub fn already_exists(about: About<'_>) -> Self {
+        let message = format!("{} already exists", about.words());
+        Self { code: 409, reason: "AlreadyExists", message, details: about.details() }
+    }
+
+    /// 409: the object is not the one the writer has seen.
+    pub fn conflict(about: About<'_>, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {}: {why}", about.words());
+        Self { code: 409, reason: "Conflict", message, details: about.details() }
+    }
+
+    /// 409 of a writer that read an older version.
+    pub fn outdated(about: About<'_>) -> Self {
+        Self::conflict(
+            about,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
+    }
+
+    /// 403.
+    pub fn forbidden(about: About<'_>, why: &str) -> Self {
+        let message = format!("{} is forbidden: {why}", about.words());
+        Self { code: 403, reason: "Forbidden", message, details: about.details() }
+    }
+
+    /// 422: the object is well-formed and not allowed. Causes are pairs of field and words.
+    pub fn invalid(group: &str, kind: &str, name: &str, causes: &[(String, String)]) -> Self {
+        let head = match group {
+            "" => format!("{kind} \"{name}\" is invalid"),
+            group => format!("{kind}.{group} \"{name}\" is invalid"),
+        };
+        let words: Vec<String> = causes.iter().map(|(field, why)| format!("{field}: {why}")).collect();
+        let message = match words.as_slice() {
+            [one] => format!("{head}: {one}"),
+            several => format!("{head}: [{}]", several.join(", ")),
+        };
+        let mut details = json!({
+            "name": name,
+            "kind": kind,
+            "causes": causes.iter().map(|(field, why)| json!({
+                "reason": cause(why),
+                "message": why,
+                "field": field,
+            })).collect::<Vec<_>>(),
+        });
+        if !group.is_empty() {
+            details["group"] = json!(group);
+        }
+        Self { code: 422, reason: "Invalid", message, details }
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// 410: history before this is gone.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    }
+
+    /// 415 for a body that is not understood.
+    pub fn unsupported_media_type(got: &str, accepted: &[&str]) -> Self {
+        let accepted = accepted.join(", ");
+        Self::new(
+            415,
+            "UnsupportedMediaType",
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {accepted} (got {got:?})"
+            ),
+        )
+    }
+
+    /// The `Status` object.
+    pub fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}
+
+/// The type of a field error, by the words it begins with.
+fn cause(why: &str) -> &'static str {
+    match why {
+        _ if why.starts_with("Required value") => "FieldValueRequired",
+        _ if why.starts_with("Forbidden") => "FieldValueForbidden",
+        _ if why.starts_with("Duplicate value") => "FieldValueDuplicate",
+        _ if why.starts_with("Unsupported value") => "FieldValueNotSupported",
+        _ => "FieldValueInvalid",
+    }
+}

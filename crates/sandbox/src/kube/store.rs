@@ -1,0 +1,258 @@
+//! Objects, their versions, and what has changed: the part of etcd that an API server needs.
+//!
+//! One revision counts every change of every object, as in etcd; an object's `resourceVersion` is the revision of its last
+//! change. Changes are kept for watchers until [`KEPT`] newer ones came; who asks for older ones is told 410 Expired.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// How many changes are kept for watchers.
+const KEPT: usize = 10_000;
+
+/// Where an object lies. The order is the order of lists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Group and plural: `apps/deployments`, `/pods`. All versions of a kind share it.
+    pub kind: Arc<str>,
+    /// The namespace; empty for what lies in none.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// What happened to an object.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When, as a revision.
+    pub revision: u64,
+    /// To which.
+    pub key: Key,
+    /// The object before; absent when it was made.
+    pub before: Option<Arc<Value>>,
+    /// The object after; of a removed one absent.
+    pub after: Option<Arc<Value>>,
+}
+
+impl Change {
+    /// The object as a watcher is shown it: of a removed one its last state, with the revision of its removal.
+    pub fn object(&self) -> Arc<Value> {
+        match (&self.after, &self.before) {
+            (Some(after), _) => after.clone(),
+            (None, Some(before)) => {
+                let mut last = Value::clone(before);
+                last["metadata"]["resourceVersion"] = self.revision.to_string().into();
+                Arc::new(last)
+            }
+            (None, None) => Arc::new(Value::Null),
+        }
+    }
+}
+
+/// All objects of one API server.
+pub struct Store {
+    inner: Mutex<Inner>,
+    revision: watch::Sender<u64>,
+}
+
+struct Inner {
+    revision: u64,
+    objects: BTreeMap<Key, Arc<Value>>,
+    changes: VecDeque<Change>,
+}
+
+/// What a range of objects looked like at one revision.
+pub struct Listed {
+    /// The objects, in order.
+    pub objects: Vec<(Key, Arc<Value>)>,
+    /// The revision.
+    pub revision: u64,
+}
+
+/// History before some revision is gone; `oldest` is the first that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The oldest revision from which changes are known.
+    pub oldest: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        // Clients take 0 for "any version", so the first real one is 1.
+        let inner = Inner { revision: 1, objects: BTreeMap::new(), changes: VecDeque::new() };
+        Self { inner: Mutex::new(inner), revision: watch::Sender::new(1) }
+    }
+}
+
+impl Store {
+    /// An object.
+    pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
+        self.read(|inner| inner.objects.get(key).cloned())
+    }
+
+    /// The latest revision.
+    pub fn revision(&self) -> u64 {
+        self.read(|inner| inner.revision)
+    }
+
+    /// All objects of a kind, of one namespace or (with `None`) of all.
+    pub fn list(&self, kind: &Arc<str>, namespace: Option<&str>) -> Listed {
+        self.list_after(kind, namespace, None)
+    }
+
+    /// As [`Self::list`], of what comes after a namespace and name.
+    pub fn list_after(
+        &self,
+        kind: &Arc<str>,
+        namespace: Option<&str>,
+        after: Option<(&str, &str)>,
+    ) -> Listed {
+        let key = |namespace: &str, name: &str| Key {
+            kind: kind.clone(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let from = match after {
+            Some((namespace, name)) => Bound::Excluded(key(namespace, name)),
+            None => Bound::Included(key(namespace.unwrap_or_default(), "")),
+        };
+        self.read(|inner| {
+            let objects = inner
+                .objects
+                .range((from, Bound::Unbounded))
+                .take_while(|(key, _)| {
+                    key.kind == *kind && namespace.is_none_or(|wanted| key.namespace == wanted)
+                })
+                .map(|(key, object)| (key.clone(), object.clone()))
+                .collect();
+            Listed { objects, revision: inner.revision }
+        })
+    }
+
+    /// Changes one object, seen and written as one act: `change` is given the object as it is (`None`: there is none) and
+    /// the revision that a change would have, and says what it shall be (`None`: removed). A change to the same is none.
+    ///
+    /// The new object's `resourceVersion` is written here.
+    ///
+    /// # Errors
+    /// What `change` refuses; then nothing has changed.
+    pub fn change<E>(
+        &self,
+        key: &Key,
+        change: impl FnOnce(Option<&Value>) -> Result<Option<Value>, E>,
+    ) -> Result<Option<Change>, E> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.objects.get(key).cloned();
+        let after = change(before.as_deref())?;
+        if before.as_deref() == after.as_ref() {
+            return Ok(None);
+        }
+        inner.revision += 1;
+        let revision = inner.revision;
+        let after = after.map(|mut object| {
+            object["metadata"]["resourceVersion"] = revision.to_string().into();
+            Arc::new(object)
+        });
+        match &after {
+            Some(object) => drop(inner.objects.insert(key.clone(), object.clone())),
+            None => drop(inner.objects.remove(key)),
+        }
+        let change = Change { revision, key: key.clone(), before, after };
+        inner.changes.push_back(change.clone());
+        if inner.changes.len() > KEPT {
+            inner.changes.pop_front();
+        }
+        drop(inner);
+        self.revision.send_replace(revision);
+        Ok(Some(change))
+    }
+
+    /// Every change after a revision.
+    ///
+    /// # Errors
+    /// [`Gone`] when some of them are forgotten.
+    pub fn changes_after(&self, revision: u64) -> Result<Vec<Change>, Gone> {
+        self.read(|inner| {
+            let oldest = inner.changes.front().map_or(inner.revision, |first| first.revision - 1);
+            if revision < oldest {
+                return Err(Gone { oldest });
+            }
+            let first = inner.changes.partition_point(|change| change.revision <= revision);
+            Ok(inner.changes.range(first..).cloned().collect())
+        })
+    }
+
+    /// Is told of every new revision.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
+        look(&self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(namespace: &str, name: &str) -> Key {
+        Key { kind: "/configmaps".into(), namespace: namespace.into(), name: name.into() }
+    }
+
+    fn put(store: &Store, namespace: &str, name: &str, value: u32) -> Option<Change> {
+        let object = json!({"metadata": {"name": name}, "value": value});
+        let change = |before: Option<&Value>| {
+            let mut object = object;
+            if let Some(before) = before {
+                object["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+            }
+            Ok::<_, Infallible>(Some(object))
+        };
+        store.change(&key(namespace, name), change).expect("infallible")
+    }
+
+    #[test]
+    fn versions_grow_and_what_does_not_change_has_no_new_one() {
+        let store = Store::default();
+        assert_eq!(put(&store, "a", "x", 1).expect("made").revision, 2);
+        assert!(put(&store, "a", "x", 1).is_none());
+        assert_eq!(put(&store, "a", "x", 2).expect("changed").revision, 3);
+        assert_eq!(store.get(&key("a", "x")).expect("there")["metadata"]["resourceVersion"], "3");
+    }
+
+    #[test]
+    fn lists_are_of_one_kind_and_namespace_and_in_order() {
+        let store = Store::default();
+        for (namespace, name) in [("b", "y"), ("a", "z"), ("a", "x")] {
+            put(&store, namespace, name, 1);
+        }
+        let names =
+            |listed: Listed| -> Vec<String> { listed.objects.into_iter().map(|(key, _)| key.name).collect() };
+        let kind: Arc<str> = "/configmaps".into();
+        assert_eq!(names(store.list(&kind, None)), ["x", "z", "y"]);
+        assert_eq!(names(store.list(&kind, Some("a"))), ["x", "z"]);
+        assert_eq!(names(store.list_after(&kind, None, Some(("a", "x")))), ["z", "y"]);
+        assert!(names(store.list(&"/secrets".into(), None)).is_empty());
+    }
+
+    #[test]
+    fn a_watcher_that_comes_too_late_is_told_so() {
+        let store = Store::default();
+        for value in 0..=u32::try_from(KEPT).expect("small") {
+            put(&store, "a", "x", value);
+        }
+        assert_eq!(store.changes_after(1).expect_err("forgotten"), Gone { oldest: 2 });
+        assert_eq!(store.changes_after(2).expect("kept").len(), KEPT);
+        assert!(store.changes_after(store.revision()).expect("nothing yet").is_empty());
+    }
+}

@@ -1,0 +1,348 @@
+//! Writing: create, update, patch. What is written is read strictly, completed, judged, and only then stored.
+
+use serde_json::Value;
+
+use super::{
+    api::{Answer, Api, Ask, Subject},
+    body::Body,
+    catalog::{Resource, api_version},
+    custom, defaults, house,
+    object::{self, Causes, carry_over, finalizers, is_going, meta, metadata, name_causes, refuse, stamp},
+    patch,
+    read::shown,
+    refusal::Refusal,
+    rules, scale,
+    store::{Change, Key},
+    strict,
+};
+
+/// One write: what it is about, how it wants to be read, and what the writer should be warned of.
+pub(super) struct Writing<'a> {
+    pub api: &'a Api,
+    pub subject: &'a Subject<'a>,
+    pub ask: &'a Ask,
+    pub dry_run: bool,
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing was stored.
+enum Stop {
+    Refused(Refusal),
+    /// It would have been stored; this is what it would be.
+    DryRun(Box<Value>),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+pub(super) fn create(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) -> Result<Answer, Refusal> {
+    if let Some(subresource) = subject.place.subresource.as_deref() {
+        return house::create_below(api, subject, subresource, &body.value);
+    }
+    Writing::new(api, subject, ask)?.create(body)
+}
+
+pub(super) fn update(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) -> Result<Answer, Refusal> {
+    let mut writing = Writing::new(api, subject, ask)?;
+    let name = subject.place.name.as_deref().unwrap_or_default();
+    if subject.place.subresource.as_deref() == Some("scale") {
+        return writing.scale(name, &|_| Ok(body.value.clone()));
+    }
+    let mut new = body.value;
+    writing.read_strictly(&mut new, &body.twice)?;
+    writing.place(&mut new)?;
+    if meta(&new, "name") != name {
+        return Err(Refusal::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            meta(&new, "name")
+        )));
+    }
+    writing.change(name, &|_| Ok(new.clone()))
+}
+
+pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
+    let mut writing = Writing::new(api, subject, ask)?;
+    let name = subject.place.name.as_deref().unwrap_or_default();
+    let patch = patch::Patch::read(ask)?;
+    if subject.place.subresource.as_deref() == Some("scale") {
+        return writing.scale(name, &|scale| patch.on(None, scale, subject.about(name)));
+    }
+    writing.change(name, &|old| patch.on(Some(&subject.resource.shape), old, subject.about(name)))
+}
+
+pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
+    house::delete(api, subject, ask)
+}
+
+pub(super) fn delete_collection(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
+    house::delete_collection(api, subject, ask)
+}
+
+impl<'a> Writing<'a> {
+    pub fn new(api: &'a Api, subject: &'a Subject<'a>, ask: &'a Ask) -> Result<Self, Refusal> {
+        let dry_run = ask.query.dry_run()?;
+        Ok(Self { api, subject, ask, dry_run, warnings: Vec::new() })
+    }
+
+    fn resource(&self) -> &'a Resource {
+        self.subject.resource
+    }
+
+    fn create(mut self, body: Body) -> Result<Answer, Refusal> {
+        let resource = self.resource();
+        let mut new = body.value;
+        self.read_strictly(&mut new, &body.twice)?;
+        self.place(&mut new)?;
+        let base = meta(&new, "generateName").to_owned();
+        if meta(&new, "name").is_empty() && !base.is_empty() {
+            let name = format!("{base}{}", self.api.ids.ending());
+            metadata(&mut new).insert("name".into(), name.into());
+        }
+        let name = meta(&new, "name").to_owned();
+        refuse(resource, &name, &name_causes(resource, &name))?;
+        self.in_open_namespace(&name)?;
+        if !meta(&new, "resourceVersion").is_empty() {
+            return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        stamp(&mut new, resource, (self.api.now)(), &self.api.ids);
+        complete(resource, &mut new);
+        rules::begin(self.api, resource, &mut new);
+        refuse(resource, &name, &self.causes(None, &new))?;
+        let key = self.subject.key(&name);
+        let stored = self.store(&key, |old| match old {
+            Some(_) => Err(Refusal::already_exists(self.subject.about(&name))),
+            None => Ok(Some(new)),
+        })?;
+        Ok(Answer::Json {
+            code: 201,
+            body: shown(resource, &stored, super::read::Form::Whole),
+            warnings: self.warnings,
+        })
+    }
+
+    /// Changes an object as `act` says, given the object as it is.
+    fn change(
+        &mut self,
+        name: &str,
+        act: &dyn Fn(&Value) -> Result<Value, Refusal>,
+    ) -> Result<Answer, Refusal> {
+        let resource = self.resource();
+        let key = self.subject.key(name);
+        let mut warnings = Vec::new();
+        let stored = self.store(&key, |old| {
+            let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
+            let mut new = act(&shown(resource, old, super::read::Form::Whole))?;
+            warnings = self.strictly(&mut new, &[])?;
+            self.same_object(name, old, &new)?;
+            self.only_its_part(old, &mut new);
+            complete(resource, &mut new);
+            carry_over(old, &mut new, resource);
+            refuse(resource, name, &self.causes(Some(old), &new))?;
+            // The version is no content: a write of the same is none.
+            metadata(&mut new).insert("resourceVersion".into(), old["metadata"]["resourceVersion"].clone());
+            let finished = is_going(&new) && finalizers(&new).is_empty() && house::may_go(resource, &new);
+            Ok((!finished).then_some(new))
+        })?;
+        self.warnings.extend(warnings);
+        let body = shown(resource, &stored, super::read::Form::Whole);
+        Ok(Answer::Json { code: 200, body, warnings: std::mem::take(&mut self.warnings) })
+    }
+
+    fn scale(
+        &mut self,
+        name: &str,
+        act: &dyn Fn(&Value) -> Result<Value, Refusal>,
+    ) -> Result<Answer, Refusal> {
+        let resource = self.resource();
+        let answer = self.change(name, &|old| {
+            let scale = act(&scale::of(resource, old))?;
+            Ok(scale::put(resource, old, &scale))
+        })?;
+        Ok(match answer {
+            Answer::Json { code, body, warnings } => {
+                Answer::Json { code, body: scale::of(resource, &body), warnings }
+            }
+            other => other,
+        })
+    }
+
+    /// Stores what `act` makes of an object, unless this is a dry run, and gives what is (or would be) there.
+    fn store(
+        &self,
+        key: &Key,
+        act: impl FnOnce(Option<&Value>) -> Result<Option<Value>, Refusal>,
+    ) -> Result<Value, Refusal> {
+        let mut same = Value::Null;
+        let change = self.api.store.change(key, |old| {
+            let new = act(old)?;
+            if self.dry_run {
+                return Err(Stop::DryRun(Box::new(new.or_else(|| old.cloned()).unwrap_or_default())));
+            }
+            same = old.cloned().unwrap_or_default();
+            Ok(new)
+        });
+        match change {
+            Ok(Some(change)) => {
+                house::after(self.api, self.resource(), &change);
+                Ok(written(&change))
+            }
+            Ok(None) => Ok(same),
+            Err(Stop::DryRun(object)) => Ok(*object),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+        }
+    }
+
+    /// Checks kind and version, and holds the object against its shape.
+    fn read_strictly(&mut self, object: &mut Value, twice: &[String]) -> Result<(), Refusal> {
+        let warnings = self.strictly(object, twice)?;
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    fn strictly(&self, object: &mut Value, twice: &[String]) -> Result<Vec<String>, Refusal> {
+        let resource = self.resource();
+        let wanted = (resource.api_version(), resource.kind.as_str());
+        let given =
+            (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
+        if !object.is_object()
+            || (!given.1.is_empty() && given.1 != wanted.1)
+            || (!given.0.is_empty() && given.0 != wanted.0)
+        {
+            return Err(Refusal::bad_request(format!(
+                "the API version in the data ({}, Kind={}) does not match the expected API version ({}, Kind={})",
+                given.0, given.1, wanted.0, wanted.1
+            )));
+        }
+        let misfits = strict::prune(&resource.shape, object);
+        let cannot = |why: String| {
+            let (version, kind) = (&resource.version, &resource.kind);
+            Refusal::bad_request(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+            ))
+        };
+        // Of custom objects the schema itself judges types.
+        if let Some((path, got, wanted)) = misfits.wrong.first()
+            && resource.custom.is_none()
+        {
+            return Err(cannot(format!(
+                "json: cannot unmarshal {got} into Go struct field {path} of type {wanted}"
+            )));
+        }
+        let mut words: Vec<String> = twice.iter().map(|path| format!("duplicate field {path:?}")).collect();
+        words.extend(misfits.unknown.iter().map(|path| format!("unknown field {path:?}")));
+        match self.ask.query.text("fieldValidation") {
+            "Ignore" => Ok(Vec::new()),
+            "Strict" if !words.is_empty() => {
+                Err(cannot(format!("strict decoding error: {}", words.join(", "))))
+            }
+            _ => Ok(words),
+        }
+    }
+
+    /// The namespace of the address is the namespace of the object.
+    fn place(&self, object: &mut Value) -> Result<(), Refusal> {
+        let of_address = self.subject.place.namespace.as_deref();
+        let given = meta(object, "namespace").to_owned();
+        match (of_address, self.resource().namespaced) {
+            (Some(namespace), true) if given.is_empty() => {
+                metadata(object).insert("namespace".into(), namespace.into());
+            }
+            (Some(namespace), true) if given == namespace => {}
+            (None, false) => drop(metadata(object).shift_remove("namespace")),
+            (None, true) => return Err(Refusal::method_not_allowed()),
+            _ => {
+                return Err(Refusal::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is made in a namespace that is not there or is going.
+    fn in_open_namespace(&self, name: &str) -> Result<(), Refusal> {
+        let Some(namespace) = self.subject.place.namespace.as_deref() else { return Ok(()) };
+        let key = Key { kind: "/namespaces".into(), namespace: String::new(), name: namespace.to_owned() };
+        match self.api.store.get(&key) {
+            None => Err(Refusal::not_found(super::refusal::About {
+                group: "",
+                resource: "namespaces",
+                name: namespace,
+            })),
+            Some(found) if is_going(&found) => Err(Refusal::forbidden(
+                self.subject.about(name),
+                &format!(
+                    "unable to create new content in namespace {namespace} because it is being terminated"
+                ),
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A writer that names a version or an id means that very object.
+    fn same_object(&self, name: &str, old: &Value, new: &Value) -> Result<(), Refusal> {
+        let (version, uid) = (meta(new, "resourceVersion"), meta(new, "uid"));
+        if !uid.is_empty() && uid != meta(old, "uid") {
+            return Err(Refusal::conflict(
+                self.subject.about(name),
+                &format!(
+                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    meta(old, "uid")
+                ),
+            ));
+        }
+        if !version.is_empty() && version != meta(old, "resourceVersion") {
+            return Err(Refusal::outdated(self.subject.about(name)));
+        }
+        Ok(())
+    }
+
+    /// A write below `status` changes nothing else, and a write to the object changes no status.
+    fn only_its_part(&self, old: &Value, new: &mut Value) {
+        match self.subject.place.subresource.as_deref() {
+            Some("status") => {
+                let status = new["status"].take();
+                let version = meta(new, "resourceVersion").to_owned();
+                *new = old.clone();
+                new["status"] = status;
+                metadata(new).insert("resourceVersion".into(), version.into());
+            }
+            Some("finalize") => {
+                let finalizers = new["spec"]["finalizers"].take();
+                *new = old.clone();
+                new["spec"]["finalizers"] = finalizers;
+            }
+            _ if self.resource().has_status() => match old.get("status") {
+                Some(status) => new["status"] = status.clone(),
+                None => drop(new.as_object_mut().map(|new| new.shift_remove("status"))),
+            },
+            _ => {}
+        }
+    }
+
+    fn causes(&self, old: Option<&Value>, new: &Value) -> Causes {
+        let mut causes = rules::causes(self.resource(), old, new);
+        if let Some(custom) = &self.resource().custom {
+            causes.extend(custom.causes(new));
+        }
+        causes
+    }
+}
+
+fn complete(resource: &Resource, object: &mut Value) {
+    match &resource.custom {
+        Some(_) => custom::fill(&resource.shape, object),
+        None => defaults::fill(resource, object),
+    }
+    object["apiVersion"] = api_version(&resource.group, &resource.version).into();
+    object["kind"] = resource.kind.as_str().into();
+    object::tidy(object);
+}
+
+/// What a client is shown of a change: the object as it became, or as it last was.
+fn written(change: &Change) -> Value {
+    Value::clone(&change.object())
+}
