@@ -1,55 +1,79 @@
 //! Patches, by their content type.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     api::Ask,
-    body,
+    body::{self, Body},
+    merge::{PatchError, json_patch, merge_patch, strategic_patch},
     refusal::{About, Refusal},
     schema::Shape,
 };
 
 /// Types that are understood.
-const TYPES: &[&str] = &["application/json-patch+json", "application/merge-patch+json"];
+const TYPES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+];
 
 /// A patch that was read.
 pub(super) enum Patch {
     /// RFC 6902.
-    Json(json_patch::Patch),
+    Json(Value),
     /// RFC 7386.
     Merge(Value),
+    /// A merge that knows lists; only of built-in kinds.
+    Strategic(Value),
+    /// Server-side apply.
+    Apply(Body),
 }
 
 impl Patch {
     pub fn read(ask: &Ask) -> Result<Self, Refusal> {
+        let json = || body::json(&ask.body).map(|body| body.value);
         match ask.content_type.split(';').next().unwrap_or_default().trim() {
-            "application/json-patch+json" => {
-                let patch = serde_json::from_slice(&ask.body);
-                patch.map(Self::Json).map_err(|error| Refusal::bad_request(error.to_string()))
-            }
-            "application/merge-patch+json" => Ok(Self::Merge(body::json(&ask.body)?.value)),
+            "application/json-patch+json" => Ok(Self::Json(json()?)),
+            "application/merge-patch+json" => Ok(Self::Merge(json()?)),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic(json()?)),
+            "application/apply-patch+yaml" => body::yaml(&ask.body).map(Self::Apply),
             other => Err(Refusal::unsupported_media_type(other, TYPES)),
         }
     }
 
-    /// What it makes of an object.
-    pub fn on(&self, _shape: Option<&Shape>, old: &Value, about: About<'_>) -> Result<Value, Refusal> {
-        let mut new = old.clone();
-        match self {
-            Self::Json(patch) => {
-                let refused = |error: json_patch::PatchError| {
-                    let mut refusal = Refusal::new(
-                        422,
-                        "Invalid",
-                        "the server rejected our request due to an error in our request",
-                    );
-                    refusal.details = serde_json::json!({ "name": about.name, "causes": [{ "message": error.to_string() }] });
-                    refusal
-                };
-                json_patch::patch(&mut new, patch).map_err(refused)?;
+    /// What it makes of an object; `shape` is absent for custom kinds.
+    pub fn on(&self, shape: Option<&Shape>, old: &Value, about: About<'_>) -> Result<Value, Refusal> {
+        let patched = match (self, shape) {
+            (Self::Json(patch), _) => json_patch(old, patch),
+            (Self::Merge(patch), _) => merge_patch(old, patch),
+            (Self::Strategic(patch), Some(shape)) => strategic_patch(shape, old, patch),
+            (Self::Strategic(_), None) => {
+                return Err(Refusal::unsupported_media_type(
+                    "application/strategic-merge-patch+json",
+                    &[
+                        "application/json-patch+json",
+                        "application/merge-patch+json",
+                        "application/apply-patch+yaml",
+                    ],
+                ));
             }
-            Self::Merge(patch) => json_patch::merge(&mut new, patch),
-        }
-        Ok(new)
+            (Self::Apply(_), _) => return Err(Refusal::method_not_allowed()),
+        };
+        patched.map_err(|error| refused(&error, about))
     }
+}
+
+fn refused(error: &PatchError, about: About<'_>) -> Refusal {
+    let reason = match error {
+        PatchError::BadRequest(_) => "BadRequest",
+        PatchError::TooLarge(_) => "RequestEntityTooLarge",
+        PatchError::Rejected => "Invalid",
+        PatchError::Internal(_) => "InternalError",
+    };
+    let mut refusal = Refusal::new(error.code(), reason, error.to_string());
+    if matches!(error, PatchError::Rejected) {
+        refusal.details = json!({ "name": about.name, "kind": about.resource });
+    }
+    refusal
 }

@@ -25,7 +25,7 @@ pub fn prune(shape: &Shape, object: &mut Value) -> Misfits {
 fn walk(shape: &Shape, value: &mut Value, path: &mut String, misfits: &mut Misfits) {
     let name = word(value);
     match (shape.resolve(), value) {
-        (_, Value::Null) | (Shape::Any, _) => {}
+        (_, Value::Null) | (Shape::Any | Shape::Whole, _) => {}
         (Shape::Struct(it), Value::Object(object)) => {
             for field in &it.required {
                 if object.get(field).is_none_or(Value::is_null) {

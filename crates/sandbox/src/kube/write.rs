@@ -1,15 +1,18 @@
 //! Writing: create, update, patch. What is written is read strictly, completed, judged, and only then stored.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     api::{Answer, Api, Ask, Subject},
     body::Body,
     catalog::{Resource, api_version},
     custom, defaults, house,
-    object::{self, Causes, carry_over, finalizers, is_going, meta, metadata, name_causes, refuse, stamp},
-    patch,
-    read::shown,
+    merge::{self, ApplyError},
+    object::{
+        self, Causes, carry_over, finalizers, is_going, meta, metadata, name_causes, refuse, stamp, time,
+    },
+    patch::Patch,
+    read::{Form, shown},
     refusal::Refusal,
     rules, scale,
     store::{Change, Key},
@@ -23,6 +26,15 @@ pub(super) struct Writing<'a> {
     pub ask: &'a Ask,
     pub dry_run: bool,
     pub warnings: Vec<String>,
+}
+
+/// Who owns the fields of what is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Owners {
+    /// The writer comes to own what differs.
+    Track,
+    /// Apply has settled it.
+    Settled,
 }
 
 /// Why nothing was stored.
@@ -60,17 +72,21 @@ pub(super) fn update(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) ->
             meta(&new, "name")
         )));
     }
-    writing.change(name, &|_| Ok(new.clone()))
+    writing.change(name, Owners::Track, &|_| Ok(new.clone()))
 }
 
 pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
     let mut writing = Writing::new(api, subject, ask)?;
     let name = subject.place.name.as_deref().unwrap_or_default();
-    let patch = patch::Patch::read(ask)?;
+    let patch = Patch::read(ask)?;
     if subject.place.subresource.as_deref() == Some("scale") {
         return writing.scale(name, &|scale| patch.on(None, scale, subject.about(name)));
     }
-    writing.change(name, &|old| patch.on(Some(&subject.resource.shape), old, subject.about(name)))
+    if let Patch::Apply(config) = patch {
+        return writing.apply(name, config);
+    }
+    let shape = subject.resource.custom.is_none().then_some(&subject.resource.shape);
+    writing.change(name, Owners::Track, &|old| patch.on(shape, old, subject.about(name)))
 }
 
 pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
@@ -92,10 +108,15 @@ impl<'a> Writing<'a> {
     }
 
     fn create(mut self, body: Body) -> Result<Answer, Refusal> {
-        let resource = self.resource();
         let mut new = body.value;
         self.read_strictly(&mut new, &body.twice)?;
         self.place(&mut new)?;
+        self.make(new, Owners::Track)
+    }
+
+    /// Makes an object that is not there.
+    fn make(&mut self, mut new: Value, owners: Owners) -> Result<Answer, Refusal> {
+        let resource = self.resource();
         let base = meta(&new, "generateName").to_owned();
         if meta(&new, "name").is_empty() && !base.is_empty() {
             let name = format!("{base}{}", self.api.ids.ending());
@@ -109,24 +130,80 @@ impl<'a> Writing<'a> {
         }
         stamp(&mut new, resource, (self.api.now)(), &self.api.ids);
         complete(resource, &mut new);
+        if owners == Owners::Track {
+            let blank = merge::blank(&resource.shape, &new);
+            self.own(|write| write.track(&blank, &mut new));
+        }
         rules::begin(self.api, resource, &mut new);
+        object::tidy(&mut new);
         refuse(resource, &name, &self.causes(None, &new))?;
         let key = self.subject.key(&name);
         let stored = self.store(&key, |old| match old {
             Some(_) => Err(Refusal::already_exists(self.subject.about(&name))),
             None => Ok(Some(new)),
         })?;
-        Ok(Answer::Json {
-            code: 201,
-            body: shown(resource, &stored, super::read::Form::Whole),
-            warnings: self.warnings,
+        let body = shown(resource, &stored, Form::Whole);
+        Ok(Answer::Json { code: 201, body, warnings: std::mem::take(&mut self.warnings) })
+    }
+
+    /// Server-side apply: makes what is not there, and changes what is.
+    fn apply(&mut self, name: &str, config: Body) -> Result<Answer, Refusal> {
+        if self.ask.query.text("fieldManager").is_empty() {
+            return Err(Refusal::new(
+                422,
+                "Invalid",
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            ));
+        }
+        let force = self.ask.query.flag("force")?;
+        let mut wanted = config.value;
+        self.read_strictly(&mut wanted, &config.twice)?;
+        self.place(&mut wanted)?;
+        match meta(&wanted, "name").to_owned() {
+            given if given.is_empty() => drop(metadata(&mut wanted).insert("name".into(), name.into())),
+            given if given == name => {}
+            given => {
+                return Err(Refusal::bad_request(format!(
+                    "the name of the object ({given}) does not match the name on the URL ({name})"
+                )));
+            }
+        }
+        let is_there = self.api.store.get(&self.subject.key(name)).is_some();
+        if !is_there && self.subject.place.subresource.is_none() {
+            let blank = merge::blank(&self.resource().shape, &wanted);
+            let made = self.own(|write| write.apply(&blank, &wanted, force)).map_err(not_applied)?;
+            return self.make(made.object, Owners::Settled);
+        }
+        self.change(name, Owners::Settled, &|old| {
+            self.own(|write| write.apply(old, &wanted, force)).map(|made| made.object).map_err(not_applied)
+        })
+    }
+
+    /// Calls `act` with what merging has to know of this write.
+    fn own<T>(&self, act: impl FnOnce(&merge::Write<'_>) -> T) -> T {
+        use merge::{element::Path, fields::Set};
+        let resource = self.resource();
+        let subresource = self.subject.place.subresource.as_deref().unwrap_or_default();
+        let reset = match subresource {
+            "status" => Set::of([Path::fields(["spec"])]),
+            _ if resource.has_status() => Set::of([Path::fields(["status"])]),
+            _ => Set::new(),
+        };
+        act(&merge::Write {
+            shape: &resource.shape,
+            manager: &self.ask.manager(),
+            api_version: &resource.api_version(),
+            subresource,
+            reset: &reset,
+            now: &time((self.api.now)()),
         })
     }
 
     /// Changes an object as `act` says, given the object as it is.
     fn change(
-        &mut self,
+        &self,
         name: &str,
+        owners: Owners,
         act: &dyn Fn(&Value) -> Result<Value, Refusal>,
     ) -> Result<Answer, Refusal> {
         let resource = self.resource();
@@ -134,21 +211,26 @@ impl<'a> Writing<'a> {
         let mut warnings = Vec::new();
         let stored = self.store(&key, |old| {
             let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
-            let mut new = act(&shown(resource, old, super::read::Form::Whole))?;
+            let old = &shown(resource, old, Form::Whole);
+            let mut new = act(old)?;
             warnings = self.strictly(&mut new, &[])?;
             self.same_object(name, old, &new)?;
             self.only_its_part(old, &mut new);
             complete(resource, &mut new);
             carry_over(old, &mut new, resource);
+            if owners == Owners::Track {
+                self.own(|write| write.track(old, &mut new));
+            }
+            merge::keep_times(old, &mut new);
+            object::tidy(&mut new);
             refuse(resource, name, &self.causes(Some(old), &new))?;
             // The version is no content: a write of the same is none.
             metadata(&mut new).insert("resourceVersion".into(), old["metadata"]["resourceVersion"].clone());
             let finished = is_going(&new) && finalizers(&new).is_empty() && house::may_go(resource, &new);
             Ok((!finished).then_some(new))
         })?;
-        self.warnings.extend(warnings);
-        let body = shown(resource, &stored, super::read::Form::Whole);
-        Ok(Answer::Json { code: 200, body, warnings: std::mem::take(&mut self.warnings) })
+        let body = shown(resource, &stored, Form::Whole);
+        Ok(Answer::Json { code: 200, body, warnings: [self.warnings.clone(), warnings].concat() })
     }
 
     fn scale(
@@ -157,7 +239,7 @@ impl<'a> Writing<'a> {
         act: &dyn Fn(&Value) -> Result<Value, Refusal>,
     ) -> Result<Answer, Refusal> {
         let resource = self.resource();
-        let answer = self.change(name, &|old| {
+        let answer = self.change(name, Owners::Track, &|old| {
             let scale = act(&scale::of(resource, old))?;
             Ok(scale::put(resource, old, &scale))
         })?;
@@ -335,11 +417,31 @@ impl<'a> Writing<'a> {
 fn complete(resource: &Resource, object: &mut Value) {
     match &resource.custom {
         Some(_) => custom::fill(&resource.shape, object),
-        None => defaults::fill(resource, object),
+        None => {
+            merge::decode(&resource.shape, object);
+            defaults::fill(resource, object);
+        }
     }
     object["apiVersion"] = api_version(&resource.group, &resource.version).into();
     object["kind"] = resource.kind.as_str().into();
     object::tidy(object);
+}
+
+fn not_applied(error: ApplyError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        ApplyError::BadRequest(_) => Refusal::bad_request(message),
+        ApplyError::Internal(_) => Refusal::new(500, "InternalError", message),
+        ApplyError::Conflicts(conflicts) => {
+            let cause = |conflict: &merge::Conflict| {
+                json!({
+                    "reason": "FieldManagerConflict", "message": conflict.to_string(), "field": conflict.path.to_string(),
+                })
+            };
+            let details = json!({ "causes": conflicts.iter().map(cause).collect::<Vec<_>>() });
+            Refusal { details, ..Refusal::new(409, "Conflict", message) }
+        }
+    }
 }
 
 /// What a client is shown of a change: the object as it became, or as it last was.
