@@ -21,8 +21,8 @@ pub(super) fn answer(api: &Api, ask: &Ask, path: &str) -> Result<Answer, Refusal
     match parts.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => Ok(Answer::text("ok")),
         ["version"] => Ok(Answer::ok(version())),
-        ["api"] if aggregated(ask) => Ok(Answer::ok(aggregate(api, true))),
-        ["apis"] if aggregated(ask) => Ok(Answer::ok(aggregate(api, false))),
+        ["api"] if aggregated(ask) => Ok(aggregate(api, true)),
+        ["apis"] if aggregated(ask) => Ok(aggregate(api, false)),
         ["api"] => Ok(Answer::ok(
             json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
         )),
@@ -132,7 +132,7 @@ fn aggregated(ask: &Ask) -> bool {
     ask.accept.contains("as=APIGroupDiscoveryList") && ask.accept.contains("v=v2")
 }
 
-fn aggregate(api: &Api, core: bool) -> Value {
+fn aggregate(api: &Api, core: bool) -> Answer {
     let names = if core { vec![(String::new(), vec!["v1".to_owned()])] } else { groups(api) };
     let all = api.catalog.all();
     let items: Vec<Value> = names
@@ -148,7 +148,12 @@ fn aggregate(api: &Api, core: bool) -> Value {
             })
         })
         .collect();
-    json!({ "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items })
+    let list = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+    });
+    // Clients tell by the type alone which of the two forms they were given.
+    let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    Answer::Text { code: 200, content_type, body: list.to_string() }
 }
 
 fn row(it: &Resource) -> Value {
