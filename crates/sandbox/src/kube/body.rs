@@ -1,11 +1,11 @@
-//! Bodies of requests: JSON or YAML, with a note of keys that come twice.
+//! Bodies of requests: JSON, YAML or protobuf, with a note of keys that come twice.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{api::Ask, refusal::Refusal};
+use super::{api::Ask, protobuf, refusal::Refusal};
 
 /// A body that was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,16 +17,17 @@ pub struct Body {
 }
 
 /// Types that are understood.
-const TYPES: &[&str] = &["application/json", "application/yaml"];
+const TYPES: &[&str] = &["application/json", "application/yaml", protobuf::TYPE];
 
 /// Reads an object.
 ///
 /// # Errors
-/// 415 for another type (protobuf too), 400 for what cannot be read.
+/// 415 for another type, 400 for what cannot be read.
 pub fn read(ask: &Ask) -> Result<Body, Refusal> {
     match ask.content_type.split(';').next().unwrap_or_default().trim() {
         "" | "application/json" | "*/*" => json(&ask.body),
         "application/yaml" => yaml(&ask.body),
+        protobuf::TYPE => Ok(Body { value: protobuf::read(&ask.body)?, twice: Vec::new() }),
         other => Err(Refusal::unsupported_media_type(other, TYPES)),
     }
 }

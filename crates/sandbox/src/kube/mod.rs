@@ -8,7 +8,7 @@
 //! | [`read`], [`watch`], [`table`] | one object, lists, changes, tables |
 //! | [`write`], `patch`, [`scale`] | create, update, patch |
 //! | `house`, [`rules`] | deleting and what follows; what the schema does not say |
-//! | [`body`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
+//! | [`body`], [`protobuf`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
 //! | [`merge`] | patches, server-side apply, and who owns which field |
 //! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
 //! | [`schema`], [`strict`], [`defaults`] | shapes of objects; objects held against them; what is left out |
@@ -25,6 +25,7 @@ mod house;
 pub mod merge;
 pub mod object;
 mod patch;
+pub mod protobuf;
 pub mod published;
 pub mod read;
 pub mod refusal;

@@ -20,6 +20,8 @@ pub struct Published {
     pub groups: Vec<Value>,
     /// `APIResource` objects of the group without a name, version v1.
     pub core: Vec<Value>,
+    /// Fields of messages that are written only when somebody has set them, by message: `core.v1.PodSpec`.
+    pub pointers: BTreeMap<String, Vec<String>>,
     /// OpenAPI 3 documents by path: `api/v1`, `apis/apps/v1`.
     openapi: BTreeMap<String, Box<RawValue>>,
 }
