@@ -5,3 +5,4 @@ mod bed;
 mod kube;
 mod kubelet;
 mod platform;
+mod sandbox_merge;

@@ -9,6 +9,7 @@
 //! | [`managed`] | `metadata.managedFields` |
 //! | [`fields`] | sets of fields, as managedFields hold them |
 //! | [`element`] | paths to fields |
+//! | [`reset`] | what an endpoint does not let anybody write |
 //! | [`decode`](mod@decode) | what Go makes of an object of a built-in kind |
 //! | `last_applied` | how `kubectl apply --server-side` takes over from `kubectl apply` |
 //! | `check` | whether a value has its shape |
@@ -27,6 +28,7 @@ pub mod managed;
 #[expect(clippy::module_inception, reason = "the format is called JSON merge patch")]
 pub mod merge;
 pub mod patch;
+pub mod reset;
 pub mod strategic;
 pub mod update;
 
@@ -36,6 +38,8 @@ mod compare;
 mod last_applied;
 mod order;
 mod shapes;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use self::{
@@ -45,6 +49,7 @@ pub use self::{
     managed::keep_times,
     merge::merge_patch,
     patch::PatchError,
+    reset::reset_fields,
     strategic::strategic_patch,
     update::Write,
 };
