@@ -326,9 +326,27 @@ fn unshare(isolation: Isolation) -> Command {
     if isolation == Isolation::User {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "--pid", "--fork", "--kill-child", "--"]);
+    command.args(["--net", "--pid", "--mount", "--propagation=private", "--fork", "--kill-child", "--"]);
     command
 }
+
+/// Gives the bed a `/tmp` of its own, in which its folder stands where it stands outside, and then becomes the program
+/// that follows: Argo CD's repo-server has a socket there whose path cannot be chosen, and the beds of a machine would
+/// take it from one another.
+const OWN_TMP: &str = r#"
+set -e
+own="$1/own-tmp"
+mkdir -p "$own"
+case "$1" in
+  /tmp/*)
+    mkdir -p "$own${1#/tmp}"
+    mount --bind "$1" "$own${1#/tmp}"
+    ;;
+esac
+mount --rbind "$own" /tmp
+shift
+exec "$@"
+"#;
 
 /// Starts the supervisor in namespaces of its own.
 fn spawn(dir: &Path, lifeline: bool) -> Result<(Child, Facts), BoxError> {
@@ -337,6 +355,7 @@ fn spawn(dir: &Path, lifeline: bool) -> Result<(Child, Facts), BoxError> {
     let facts = Facts::create(dir, isolation)?;
     fs_err::create_dir_all(dir.join("log"))?;
     let mut command = unshare(isolation);
+    command.args(["sh", "-c", OWN_TMP, "sh"]).arg(dir);
     command.arg(binary("platform-bed")?).arg("supervise").arg(dir);
     if lifeline {
         command.arg("--lifeline");

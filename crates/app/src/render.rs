@@ -92,7 +92,8 @@ impl Rendering {
             let Some(tree) = self.trees.get(&repository.name) else { continue };
             let remote = doors.remote(&repository).await?;
             let tree = wish::git_tree(tree);
-            let seen = doors.git.observe(&remote, &repository.branch, &tree, &History::default()).await?;
+            let history = History { owner: wanted.model.platform.clone(), ..History::default() };
+            let seen = doors.git.observe(&remote, &repository.branch, &tree, &history).await?;
             let (why, changes) = match seen {
                 Seen::Same { .. } => continue,
                 Seen::Missing => (Some("there is no such repository".to_owned()), Vec::new()),

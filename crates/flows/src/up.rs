@@ -244,6 +244,7 @@ fn publish(plan: &mut Draft, wish: &Wish, repository: Repository) -> StepId {
         Retry::R1,
         json!({
             "repository": repository,
+            "owner": wish.model.platform,
             "tree": wish.trees.get(&repository.name),
             "message": format!("platform {}: spec {}", wish.model.platform, &wish.model.spec_digest[..12]),
             "when": wish.revision,

@@ -111,7 +111,11 @@ mod tests {
 
     fn standing(files: &[(&str, &str)], manifest: &[(&str, &str)]) -> Standing {
         let files: BTreeMap<String, File> = files.iter().map(|(p, c)| ((*p).into(), File::new(*c))).collect();
-        Standing { paths: files.keys().cloned().collect(), files, manifest: Manifest::of(&tree(manifest)) }
+        Standing {
+            paths: files.keys().cloned().collect(),
+            files,
+            manifest: Manifest::of(&tree(manifest), ""),
+        }
     }
 
     fn tree(files: &[(&str, &str)]) -> Tree {
@@ -191,7 +195,7 @@ mod tests {
             let before = Standing {
                 paths: is.keys().cloned().collect(),
                 files: pairs(&is),
-                manifest: Manifest::of(&pairs(&left)),
+                manifest: Manifest::of(&pairs(&left), ""),
             };
             let want = pairs(&want);
             let found = compare(&before, &want);
@@ -207,7 +211,7 @@ mod tests {
                 let as_left = before.manifest.files.get(path) == Some(&file.stamp());
                 prop_assert!(!lost || as_left || found.by_hand.contains(path), "{} was lost silently", path);
             }
-            let after = Standing { paths: files.keys().cloned().collect(), files, manifest: Manifest::of(&want) };
+            let after = Standing { paths: files.keys().cloned().collect(), files, manifest: Manifest::of(&want, "") };
             prop_assert_eq!(compare(&after, &want), Comparison::default());
         }
     }

@@ -25,9 +25,12 @@ pub struct Git {
     limit: Duration,
 }
 
-/// What we remember of a branch from the last time.
+/// Whose a branch is, and what we remember of it from the last time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
+    /// Who publishes: the platform's name, written beside the list of our files. A branch that another has published to
+    /// is refused. Empty is nobody: then nothing is written and nobody refused.
+    pub owner: String,
     /// The last commit that we made or saw there. When it is no ancestor of what stands there now, somebody has
     /// rewritten the history, and nothing is done. `None` takes the branch as it is.
     pub known: Option<String>,
@@ -111,7 +114,8 @@ impl Git {
     /// that died between a push and its record finds `Same`, and there is no second commit.
     ///
     /// # Errors
-    /// P0302 for a URL, branch or path that cannot be, P0309 when the history was rewritten, and what the server refuses.
+    /// P0302 for a URL, branch or path that cannot be, P0309 when the history was rewritten, P0315 when another owner
+    /// publishes there, and what the server refuses.
     pub async fn observe(
         &self,
         remote: &Remote,
@@ -187,7 +191,8 @@ impl Git {
         if !comparison.by_hand.is_empty() && !history.overwrite_edits {
             return Err(GitError::ByHand { paths: comparison.by_hand });
         }
-        let commit = scratch.commit(parent.as_deref(), &comparison.changes, tree, info).await?;
+        let manifest = Manifest::of(tree, &history.owner);
+        let commit = scratch.commit(parent.as_deref(), &comparison.changes, tree, &manifest, info).await?;
         if created {
             scratch.create_remote(branch).await?;
         }
@@ -219,8 +224,13 @@ impl Git {
             return Err(GitError::Rewritten { known: known.clone(), tip: commit });
         }
         let standing = scratch.standing(&commit, tree).await?;
+        let owner = &standing.manifest.platform;
+        if !owner.is_empty() && !history.owner.is_empty() && *owner != history.owner {
+            return Err(GitError::Foreign { owner: owner.clone(), ours: history.owner.clone() });
+        }
         let comparison = compare(&standing, tree);
-        let manifest = if tree.is_empty() { None } else { Some(Manifest::of(tree).to_bytes()?) };
+        let manifest =
+            if tree.is_empty() { None } else { Some(Manifest::of(tree, &history.owner).to_bytes()?) };
         let same = comparison == Comparison::default() && scratch.manifest(&commit).await? == manifest;
         Ok((scratch, Found::At { commit, comparison, same }))
     }

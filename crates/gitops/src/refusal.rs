@@ -125,6 +125,14 @@ pub enum GitError {
         /// What stands there.
         tip: String,
     },
+    /// Another platform publishes there.
+    #[error("platform `{owner}` publishes to this branch, and this is platform `{ours}`")]
+    Foreign {
+        /// Whose it is.
+        owner: String,
+        /// Who we are.
+        ours: String,
+    },
     /// People have edited rendered files.
     #[error("files that we rendered were changed by hand: {}", listed(.paths))]
     ByHand {
@@ -301,6 +309,7 @@ impl GitError {
             Self::Untrusted { .. } => (Code::new("P0307"), Class::Config),
             Self::MovedOn { .. } => (Code::new("P0308"), Class::ConflictInProgress),
             Self::Rewritten { .. } => (Code::new("P0309"), Class::Config),
+            Self::Foreign { .. } => (Code::new("P0315"), Class::Config),
             Self::ByHand { .. } | Self::InTheWay { .. } => (Code::new("P0310"), Class::Config),
             Self::Declined { .. } => (Code::new("P0311"), Class::Forbidden),
             Self::Full { .. } => (Code::new("P0312"), Class::Capacity),
@@ -349,6 +358,11 @@ impl GitError {
             Self::Rewritten { known, tip } => format!(
                 "nothing was changed; look at what happened with `git log --oneline {known}...{tip}` and bring {known} back \
                  into the branch (`git merge {known}`), then `platform resume`"
+            ),
+            Self::Foreign { owner, .. } => format!(
+                "nothing was changed; give this platform a repository of its own in the spec, or, when `{owner}` is gone for \
+                 good, remove its files and `{}` from the branch",
+                crate::tree::MANIFEST
             ),
             Self::ByHand { .. } => "nothing was overwritten; take the edits into the spec or the blueprint, or undo them in \
                                     the repository (`git revert`), then `platform resume`"

@@ -243,9 +243,10 @@ impl Scratch {
         parent: Option<&str>,
         changes: &[Change],
         ours: &Tree,
+        manifest: &Manifest,
         info: &CommitInfo,
     ) -> Result<String, GitError> {
-        let input = fast_import(parent, changes, ours, info)?;
+        let input = fast_import(parent, changes, ours, manifest, info)?;
         self.local(&["fast-import", "--quiet", "--done", "--date-format=raw"], input).await?;
         let output = self.local(&["rev-parse", "--verify", NEXT], Vec::new()).await?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -302,6 +303,7 @@ fn fast_import(
     parent: Option<&str>,
     changes: &[Change],
     ours: &Tree,
+    manifest: &Manifest,
     info: &CommitInfo,
 ) -> Result<Vec<u8>, GitError> {
     let mut text = String::from("feature done\n");
@@ -330,7 +332,7 @@ fn fast_import(
         stream.push(b'\n');
     };
     if !ours.is_empty() {
-        put(MANIFEST, &File::new(Manifest::of(ours).to_bytes()?));
+        put(MANIFEST, &File::new(manifest.to_bytes()?));
     }
     for change in changes {
         if let (Kind::Add | Kind::Modify, Some(file)) = (change.kind, ours.get(&change.path)) {

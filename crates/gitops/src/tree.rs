@@ -52,6 +52,8 @@ pub struct Stamp {
 /// so does noticing that somebody has edited a rendered file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
+    /// The platform that publishes to the branch; empty when nobody says so.
+    pub platform: String,
     /// By path.
     pub files: BTreeMap<String, Stamp>,
 }
@@ -59,13 +61,18 @@ pub struct Manifest {
 #[derive(Serialize, Deserialize)]
 struct Written {
     schema: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    platform: String,
     files: BTreeMap<String, Stamp>,
 }
 
 impl Manifest {
-    /// The manifest of a tree.
-    pub fn of(tree: &Tree) -> Self {
-        Self { files: tree.iter().map(|(path, file)| (path.clone(), file.stamp())).collect() }
+    /// The manifest of a tree that a platform publishes.
+    pub fn of(tree: &Tree, platform: &str) -> Self {
+        Self {
+            platform: platform.to_owned(),
+            files: tree.iter().map(|(path, file)| (path.clone(), file.stamp())).collect(),
+        }
     }
 
     /// Its JSON: sorted by path, indented, one trailing newline, so that the same tree always gives the same bytes.
@@ -73,7 +80,8 @@ impl Manifest {
     /// # Errors
     /// None that can happen: strings and booleans always become JSON.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, GitError> {
-        let written = Written { schema: SCHEMA.into(), files: self.files.clone() };
+        let written =
+            Written { schema: SCHEMA.into(), platform: self.platform.clone(), files: self.files.clone() };
         let mut bytes = serde_json::to_vec_pretty(&written).map_err(|cause| GitError::Manifest { cause })?;
         bytes.push(b'\n');
         Ok(bytes)
@@ -93,7 +101,7 @@ impl Manifest {
         if let Some((path, why)) = written.files.keys().find_map(|path| Some((path, wrong_with(path)?))) {
             return Err(GitError::ManifestPath { path: path.clone(), why });
         }
-        Ok(Self { files: written.files })
+        Ok(Self { platform: written.platform, files: written.files })
     }
 }
 
@@ -180,7 +188,7 @@ mod tests {
     fn the_manifest_is_the_same_text_each_time_and_reads_back() {
         let mut files = tree(&["z", "a/b"]);
         files.insert("run.sh".into(), File { bytes: b"#!/bin/sh\n".to_vec(), executable: true });
-        let manifest = Manifest::of(&files);
+        let manifest = Manifest::of(&files, "demo");
         let bytes = manifest.to_bytes().expect("json");
         insta::assert_snapshot!(String::from_utf8_lossy(&bytes));
         assert_eq!(Manifest::from_bytes(&bytes).expect("reads back"), manifest);

@@ -317,3 +317,20 @@ fn the_calls_may_move_between_threads() {
         git.publish(&Remote::default(), "main", &tree, &History::default(), &info()).await
     });
 }
+
+#[tokio::test]
+async fn a_branch_of_another_platform_is_left_alone() {
+    let bed = Bed::new().await;
+    let of = |owner: &str| History { owner: owner.into(), ..History::default() };
+    let (one, two) = (tree(&[("a", "1")]), tree(&[("a", "2")]));
+    let first = bed.git.publish(&bed.remote, "main", &one, &of("demo"), &info()).await.expect("published");
+    let refused = bed.git.publish(&bed.remote, "main", &two, &of("other"), &info()).await;
+    let refused = refused.expect_err("it is demo's");
+    assert_eq!(refused.code.as_str(), "P0315");
+    assert!(refused.causes.iter().any(|cause| cause.contains("`demo`")), "{refused:?}");
+    let looked = bed.git.observe(&bed.remote, "main", &two, &of("other")).await;
+    assert_eq!(looked.expect_err("looking says it too").code.as_str(), "P0315");
+    assert_eq!((bed.show("a"), bed.commits()), ("1".into(), 1));
+    let same = bed.git.publish(&bed.remote, "main", &one, &of("demo"), &info()).await.expect("its own");
+    assert_eq!((same.changed, same.commit), (false, first.commit));
+}

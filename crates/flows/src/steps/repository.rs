@@ -20,6 +20,9 @@ const AUTHOR: (&str, &str) = ("platform", "platform@platform.dev");
 pub(crate) struct Publish {
     /// Where to.
     pub repository: Repository,
+    /// Whose branch it is: the platform.
+    #[serde(default)]
+    pub owner: String,
     /// What: a digest in the tree store.
     pub tree: String,
     /// What the commit says.
@@ -36,7 +39,11 @@ pub(crate) struct Publish {
 
 impl Publish {
     fn history(&self) -> History {
-        History { known: self.known.clone(), overwrite_edits: self.overwrite_edits }
+        History {
+            owner: self.owner.clone(),
+            known: self.known.clone(),
+            overwrite_edits: self.overwrite_edits,
+        }
     }
 
     fn done(&self, commit: &str) -> (Value, Vec<LedgerChange>) {
