@@ -161,8 +161,9 @@ fn check_roles(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> Result
 
 fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
     let mut templates = Tera::default();
-    // Nothing here is HTML; escaping would damage file contents.
-    templates.autoescape_on(Vec::<&str>::new());
+    // A value that is inserted into YAML without a filter is quoted where a reader could take it for something else
+    // than text. Nothing here is HTML; elsewhere escaping would damage file contents.
+    templates.autoescape_on([".yaml.tera", ".yml.tera"]);
     yaml::add_filters(&mut templates);
     templates.register_function("refuse", refuse);
     let mut sources = Vec::new();
@@ -172,6 +173,13 @@ fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
             line: None,
             why: error.to_string(),
         })?;
+        if path.strip_suffix(TEMPLATE_SUFFIX).is_some_and(yaml::is_yaml) {
+            yaml::values_stand_alone(text).map_err(|(line, why)| BlueprintError::Template {
+                file: path.clone(),
+                line: Some(line),
+                why,
+            })?;
+        }
         sources.push((path.as_str(), text));
     }
     templates.add_raw_templates(sources).map_err(|error| render::template_error("files", &error))?;

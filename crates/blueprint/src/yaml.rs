@@ -25,28 +25,61 @@ pub(crate) fn is_yaml(path: &str) -> bool {
 pub(crate) fn add_filters(tera: &mut tera::Tera) {
     tera.register_filter("quote", quote);
     tera.register_filter("to_yaml", to_yaml);
+    tera.set_escape_fn(|text, out| out.write_all(scalar(text).as_bytes()));
+}
+
+/// Refuses the template of a YAML file that inserts a value into the middle of other text: it could be quoted there only
+/// by whoever knows the whole text. Comments are let pass. The number of the first such line, from 1.
+///
+/// # Errors
+/// What is wrong with that line.
+pub(crate) fn values_stand_alone(template: &str) -> Result<(), (usize, String)> {
+    for (number, line) in template.lines().enumerate() {
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        let mut from = 0;
+        while let Some(begin) = line[from..].find("{{").map(|at| from + at) {
+            let Some(end) = line[begin..].find("}}").map(|at| begin + at + 2) else { break };
+            let before = &line[..begin];
+            let after = &line[end..];
+            let begins = before.is_empty() || before.ends_with([' ', '[', '{']) || before.ends_with("%}");
+            let ends =
+                after.is_empty() || after.starts_with([' ', ',', ']', '}', ':']) || after.starts_with("{%");
+            let what = &line[begin..end];
+            // White space control joins the value to its neighbours.
+            if !begins || !ends || what.starts_with("{{-") || what.ends_with("-}}") {
+                return Err((
+                    number + 1,
+                    format!("`{what}` stands within other text; join the parts with `~` and then `| quote`"),
+                ));
+            }
+            from = end;
+        }
+    }
+    Ok(())
 }
 
 /// `quote`: a scalar as a double-quoted string, which no YAML version reads as anything else.
-fn quote(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<String> {
+fn quote(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<Value> {
     if value.is_undefined() || value.is_none() || value.is_map() || value.is_array() {
         return Err(Error::message(format!(
             "`quote` takes a text, a number or a boolean, not {}",
             value.name()
         )));
     }
-    Ok(quoted(&value.to_string()))
+    Ok(Value::safe_string(&quoted(&value.to_string())))
 }
 
 /// `to_yaml`: any value as block YAML without a newline at its end; combine it with `indent`.
-fn to_yaml(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<String> {
+fn to_yaml(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<Value> {
     if value.is_undefined() {
         return Err(Error::message("`to_yaml` got an undefined value"));
     }
     let value = serde_json::to_value(value).map_err(Error::message)?;
     let mut text = String::new();
     write_block(&value, 0, &mut text);
-    Ok(text.trim_end().trim_start_matches('\n').to_owned())
+    Ok(Value::safe_string(text.trim_end().trim_start_matches('\n')))
 }
 
 // Written here and not by yaml_serde: that one writes for YAML 1.2 and leaves `no`, `on` or `12:30` bare, which
@@ -156,6 +189,25 @@ mod tests {
                 text == format!("k: '{word}'") || text == format!("k: \"{word}\""),
                 "{word:?} became {text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_value_in_the_middle_of_other_text_is_refused() {
+        for (template, line) in [
+            ("a: 1\nname: {{ x }}-root\n", 2),
+            ("name: \"{{ x }}\"", 1),
+            ("path: apps/{{ x }}", 1),
+            ("a: {{ x }}{{ y }}", 1),
+            ("a: {{- x }}", 1),
+        ] {
+            assert_eq!(values_stand_alone(template).unwrap_err().0, line, "{template}");
+        }
+        for template in [
+            "# of {{ x }}, and\na: {{ x }}\n{{ k }}: {y: {{ x | quote }}, z: [{{ x }}, {{ y }}]}",
+            "{% if x %}{{ x | to_yaml }}{% endif %}",
+        ] {
+            assert_eq!(values_stand_alone(template), Ok(()), "{template}");
         }
     }
 

@@ -105,6 +105,79 @@ fn the_starter_spec_renders_the_golden_tree() {
     assert!(differing.is_empty(), "these differ from blueprints/starter/golden/{REPOSITORY}: {differing:#?}");
 }
 
+/// Names that are fine for Kubernetes, and that a reader of YAML 1.1 takes for a number, a boolean or nothing.
+const LOOKALIKES: [&str; 8] = ["123", "yes", "no", "1e3", "null", "0x1", "on", "true"];
+
+/// The starter spec with other names for the platform, its cluster, its environments and its applications.
+fn renamed(names: [&str; 6]) -> Value {
+    let [platform, cluster, dev, prod, hello, web] = names;
+    let text = platform_spec::starter::starter("existing").expect("there is a starter for `existing`");
+    let text = text
+        .replace("name: demo  ", &format!("name: \"{platform}\"  "))
+        .replace("- name: demo\n", &format!("- name: \"{cluster}\"\n"))
+        .replace("{name: dev,", &format!("{{name: \"{dev}\","))
+        .replace("{name: prod,", &format!("{{name: \"{prod}\","))
+        .replace("[dev, prod]", &format!("[\"{dev}\", \"{prod}\"]"))
+        .replace("envValues: {prod:", &format!("envValues: {{\"{prod}\":"))
+        .replace("- name: hello ", &format!("- name: \"{hello}\" "))
+        .replace("- name: web ", &format!("- name: \"{web}\" "))
+        .replace("name: daily", &format!("name: \"{web}\""));
+    let parsed = platform_spec::parse("platform.yaml", &text).unwrap_or_else(|found| panic!("{found:#?}"));
+    serde_json::to_value(platform_spec::derive(&parsed.platform)).expect("a model becomes JSON")
+}
+
+/// Every value by its place, with the kind of value that it is.
+fn kinds(value: &Value, place: &str, into: &mut Vec<(String, &'static str)>) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "text",
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(at, value)| kinds(value, &format!("{place}/{at}"), into));
+            "list"
+        }
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| kinds(value, &format!("{place}/{key}"), into));
+            "map"
+        }
+    };
+    into.push((place.to_owned(), kind));
+}
+
+/// What the texts of all YAML files are, without the names of the files: they differ with the names in the spec.
+fn shape(tree: &Tree) -> Vec<(String, &'static str)> {
+    let mut shape = Vec::new();
+    for (path, file) in &tree.files {
+        if !path.ends_with(".yaml") || path.contains("/templates/") {
+            continue;
+        }
+        for (at, document) in documents(file.text().expect("YAML is text")).iter().enumerate() {
+            let folder = path.split('/').next().unwrap_or_default();
+            kinds(document, &format!("{folder}:{}:{at}", document["kind"]), &mut shape);
+        }
+    }
+    shape.sort();
+    shape
+}
+
+#[test]
+fn names_that_look_like_numbers_or_booleans_stay_texts() {
+    let usual = shape(&render(&renamed(["plain", "place", "early", "late", "first", "second"])));
+    for at in 0..LOOKALIKES.len() {
+        let names = std::array::from_fn(|place| LOOKALIKES[(at + place) % LOOKALIKES.len()]);
+        let tree = render(&renamed(names));
+        assert_eq!(shape(&tree), usual, "{names:?}");
+        // The parser above reads YAML 1.2, where `no` is a text and no boolean: those words are looked for by themselves.
+        for (path, file) in tree.files.iter().filter(|(path, _)| path.ends_with(".yaml")) {
+            for line in file.text().expect("YAML is text").lines() {
+                let value = line.trim().trim_start_matches("- ").rsplit(": ").next().unwrap_or_default();
+                assert!(!["yes", "no", "on"].contains(&value), "{path}: `{line}` is not quoted");
+            }
+        }
+    }
+}
+
 #[test]
 fn x09_rendering_twice_gives_equal_bytes() {
     let model = model();
