@@ -1,6 +1,7 @@
-//! Apply, update and strategic patches by example, and what holds for all of them.
+//! Apply, update and strategic patches by example; [`laws`] has what holds for all of them.
 
-use proptest::prelude::*;
+mod laws;
+
 use serde_json::{Value, json};
 
 use super::{fields::Set, *};
@@ -246,81 +247,44 @@ fn strategic_patches_merge_delete_replace_and_order() {
     );
 }
 
-fn config() -> impl Strategy<Value = Value> {
-    let image = prop::option::of("[12]");
-    let item = ("[abc]", image, prop::collection::btree_map("[AB]", "[12]", 0..3));
-    let containers = prop::collection::vec(item, 0..4).prop_map(|items| {
-        let mut seen = std::collections::BTreeSet::new();
-        let items =
-            items.into_iter().filter(|(name, ..)| seen.insert(name.clone())).map(|(name, image, env)| {
-                let env: Vec<_> =
-                    env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-                let mut item = json!({"name": name});
-                if let Some(image) = image {
-                    item["image"] = json!(image);
-                }
-                if !env.is_empty() {
-                    item["env"] = json!(env);
-                }
-                item
-            });
-        items.collect::<Vec<_>>()
-    });
-    (containers, prop::collection::btree_map("[xyz]", "[12]", 0..3)).prop_map(|(containers, labels)| {
-        let mut config = json!({});
-        if !containers.is_empty() {
-            config["spec"]["template"]["spec"]["containers"] = json!(containers);
-        }
-        if !labels.is_empty() {
-            config["metadata"]["labels"] = json!(labels);
-        }
-        config
-    })
-}
-
-/// Whether all that `part` says holds of `whole`; items are found by their names.
-fn holds(part: &Value, whole: &Value) -> bool {
-    match (part, whole) {
-        (Value::Object(part), Value::Object(whole)) => {
-            part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| holds(part, whole)))
-        }
-        (Value::Array(part), Value::Array(whole)) => part
-            .iter()
-            .all(|part| whole.iter().any(|whole| part["name"] == whole["name"] && holds(part, whole))),
-        (part, whole) => part == whole,
-    }
-}
-
-proptest! {
-    #[test]
-    fn applied_by_force_the_config_holds_and_once_is_as_good_as_twice(
-        configs in prop::collection::vec(("[ab]", config()), 1..6)
-    ) {
-        let mut live = Live::new("Deployment");
-        for (manager, config) in configs {
-            live.force(&manager, config.clone());
-            prop_assert!(holds(&config, &live.1), "{config} in {}", live.1);
-            let once = live.1.clone();
-            prop_assert!(!live.force(&manager, config));
-            prop_assert_eq!(&live.1, &once);
-        }
-    }
-
-    #[test]
-    fn disjoint_fields_never_conflict(a in config(), b in config()) {
-        // The second manager's names are none of the first's.
-        let b: Value = serde_json::from_str(
-            &b.to_string().replace(r#""name":"a""#, r#""name":"m""#).replace(r#""name":"b""#, r#""name":"n""#)
-                .replace(r#""name":"c""#, r#""name":"o""#).replace(r#""x":"#, r#""u":"#).replace(r#""y":"#, r#""v":"#)
-                .replace(r#""z":"#, r#""w":"#),
-        ).expect("JSON");
-        let mut live = Live::new("Deployment");
-        live.apply("a", a.clone()).expect("the first has no conflict");
-        live.apply("b", b.clone()).expect("the second has none");
-        live.apply("a", json!({})).expect("nor has giving up");
-        let mut alone = Live::new("Deployment");
-        alone.apply("b", b).expect("applied");
-        prop_assert_eq!(live.owners(), alone.owners());
-        prop_assert_eq!(&live.1["spec"], &alone.1["spec"]);
-    }
+#[test]
+fn custom_kinds_have_the_owners_that_their_schemas_say() {
+    let schema = json!({"type": "object", "properties": {
+        "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"},
+        "spec": {"type": "object", "properties": {
+            "rules": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"],
+                "items": {"type": "object", "properties": {
+                    "host": {"type": "string"}, "port": {"type": "integer", "default": 80}, "to": {"type": "string"}}}},
+            "all": {"type": "object", "x-kubernetes-map-type": "atomic", "properties": {"x": {"type": "integer"}}},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }},
+    }});
+    let (shape, status) = (Shape::of(&schema), reset_fields("Thing", true, "", true));
+    let write = Write {
+        shape: &shape,
+        manager: "a",
+        api_version: "x.io/v1",
+        subresource: "",
+        reset: &status,
+        now: THEN,
+    };
+    let thing = |spec: Value| json!({"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "x"}, "spec": spec});
+    let config =
+        thing(json!({"rules": [{"host": "h", "to": "y"}], "all": {"x": 1}, "free": {"a": {"b": [1]}}}));
+    let applied = write.apply(&blank(&shape, &config), &config, false).expect("applied").object;
+    assert_eq!(
+        applied["metadata"]["managedFields"][0]["fieldsV1"],
+        json!({"f:spec": {
+            "f:all": {},
+            "f:free": {"f:a": {".": {}, "f:b": {}}},
+            "f:rules": {r#"k:{"host":"h","port":80}"#: {".": {}, "f:host": {}, "f:to": {}}},
+        }})
+    );
+    let other = Write { manager: "b", ..write };
+    let same_rule = thing(json!({"rules": [{"host": "h", "port": 80, "to": "z"}]}));
+    let refused = other.apply(&applied, &same_rule, false).expect_err("a conflict");
+    assert_eq!(
+        refused.to_string(),
+        "Apply failed with 1 conflict: conflict with \"a\": .spec.rules[host=\"h\",port=80].to"
+    );
 }
