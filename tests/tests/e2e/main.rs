@@ -5,4 +5,5 @@ mod bed;
 mod kube;
 mod kubelet;
 mod platform;
+mod sandbox_kubectl;
 mod sandbox_merge;

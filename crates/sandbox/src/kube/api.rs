@@ -87,6 +87,13 @@ impl Answer {
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
+        if refusal.reason.is_empty() {
+            return Self::Text {
+                code: refusal.code,
+                content_type: "text/plain; charset=utf-8",
+                body: refusal.message,
+            };
+        }
         Self::Json { code: refusal.code, body: refusal.status(), warnings: Vec::new() }
     }
 }

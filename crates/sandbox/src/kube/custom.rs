@@ -179,12 +179,58 @@ impl Custom {
     /// What the schema has against an object.
     pub fn causes(&self, object: &Value) -> Causes {
         let Some(judge) = &self.judge else { return Causes::new() };
-        let cause = |error: jsonschema::ValidationError<'_>| {
-            let path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
-            let value = error.instance().to_string();
-            (path, format!("Invalid value: {value}: {error}"))
-        };
-        judge.iter_errors(object).map(cause).collect()
+        judge.iter_errors(object).map(|error| cause(&error)).collect()
+    }
+}
+
+/// What is wrong and where, in the real server's words.
+fn cause(error: &jsonschema::ValidationError<'_>) -> (String, String) {
+    use jsonschema::error::ValidationErrorKind as Kind;
+    let mut path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+    let value = error.instance();
+    let invalid = |why: String| format!("Invalid value: {value}: {path} in body {why}");
+    let words = match error.kind() {
+        Kind::Required { property } => {
+            let property = property.as_str().unwrap_or_default();
+            path = if path.is_empty() { property.to_owned() } else { format!("{path}.{property}") };
+            "Required value".to_owned()
+        }
+        Kind::Enum { options } => {
+            let options: Vec<String> =
+                options.as_array().into_iter().flatten().map(Value::to_string).collect();
+            format!("Unsupported value: {value}: supported values: {}", options.join(", "))
+        }
+        Kind::Minimum { limit } => invalid(format!("should be greater than or equal to {limit}")),
+        Kind::Maximum { limit } => invalid(format!("should be less than or equal to {limit}")),
+        Kind::MinLength { limit } => invalid(format!("should be at least {limit} chars long")),
+        Kind::MaxLength { limit } => format!("Too long: may not be more than {limit} bytes"),
+        Kind::MinItems { limit } => invalid(format!("should have at least {limit} items")),
+        Kind::Pattern { pattern } => invalid(format!("should match '{pattern}'")),
+        Kind::Type { kind } => {
+            let is = word(value);
+            let wanted = match kind {
+                jsonschema::error::TypeKind::Single(one) => one.to_string(),
+                // Only `nullable` makes several of them.
+                jsonschema::error::TypeKind::Multiple(several) => {
+                    several.iter().map(|one| one.to_string()).find(|one| one != "null").unwrap_or_default()
+                }
+            };
+            format!("Invalid value: \"{is}\": {path} in body must be of type {wanted}: \"{is}\"")
+        }
+        _ => format!("Invalid value: {value}: {error}"),
+    };
+    (path, words)
+}
+
+fn word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(it) if it.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

@@ -24,7 +24,10 @@ fn leave_out_nulls(value: &mut Value) {
 
 fn complete(resource: &Resource, object: &mut Value) {
     match &*resource.stored_as {
-        "/pods" => pod(&mut object["spec"]),
+        "/pods" => {
+            pod(&mut object["spec"]);
+            requests(&mut object["spec"]);
+        }
         "/namespaces" => namespace(object),
         "/secrets" => put(object, "type", json!("Opaque")),
         "/services" => service(&mut object["spec"]),
@@ -188,13 +191,6 @@ fn container(it: &mut Value, host_network: bool) {
             put(&mut variable["valueFrom"]["fieldRef"], "apiVersion", json!("v1"));
         }
     }
-    // A limit without a request asks for as much as it may use.
-    if let Some(limits) = it["resources"]["limits"].as_object().cloned() {
-        for (name, limit) in limits {
-            put(&mut it["resources"], "requests", json!({}));
-            put(&mut it["resources"]["requests"], &name, limit);
-        }
-    }
     for key in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if it[key].is_object() {
             probe(&mut it[key]);
@@ -203,6 +199,19 @@ fn container(it: &mut Value, host_network: bool) {
     for hook in ["postStart", "preStop"] {
         if it["lifecycle"][hook]["httpGet"].is_object() {
             http_get(&mut it["lifecycle"][hook]["httpGet"]);
+        }
+    }
+}
+
+/// A limit without a request asks for as much as it may use. Templates say it only when they become pods.
+fn requests(spec: &mut Value) {
+    for key in ["initContainers", "containers"] {
+        for it in items(&mut spec[key]) {
+            let limits = it["resources"]["limits"].as_object().cloned().unwrap_or_default();
+            for (name, limit) in limits {
+                put(&mut it["resources"], "requests", json!({}));
+                put(&mut it["resources"]["requests"], &name, limit);
+            }
         }
     }
 }
@@ -355,7 +364,7 @@ mod tests {
         assert_eq!(pod["containers"][0]["imagePullPolicy"], "IfNotPresent");
         assert_eq!(pod["containers"][0]["readinessProbe"]["httpGet"]["scheme"], "HTTP");
         assert_eq!(pod["containers"][1]["imagePullPolicy"], "Always", "a port is no tag");
-        assert_eq!(pod["containers"][1]["resources"]["requests"]["cpu"], "1");
+        assert_eq!(pod["containers"][1]["resources"], json!({"limits": {"cpu": "1"}}));
         assert_eq!(
             pod["volumes"],
             json!([{"name": "v", "emptyDir": {}}, {"name": "s", "secret": {"secretName": "x", "defaultMode": 420}}])

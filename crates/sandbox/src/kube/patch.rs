@@ -1,12 +1,12 @@
 //! Patches, by their content type.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     api::Ask,
     body::{self, Body},
     merge::{PatchError, json_patch, merge_patch, strategic_patch},
-    refusal::{About, Refusal},
+    refusal::Refusal,
     schema::Shape,
 };
 
@@ -38,42 +38,35 @@ impl Patch {
             "application/merge-patch+json" => Ok(Self::Merge(json()?)),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic(json()?)),
             "application/apply-patch+yaml" => body::yaml(&ask.body).map(Self::Apply),
-            other => Err(Refusal::unsupported_media_type(other, TYPES)),
+            _ => Err(Refusal::unsupported_media_type(TYPES)),
         }
     }
 
     /// What it makes of an object; `shape` is absent for custom kinds.
-    pub fn on(&self, shape: Option<&Shape>, old: &Value, about: About<'_>) -> Result<Value, Refusal> {
+    pub fn on(&self, shape: Option<&Shape>, old: &Value) -> Result<Value, Refusal> {
         let patched = match (self, shape) {
             (Self::Json(patch), _) => json_patch(old, patch),
             (Self::Merge(patch), _) => merge_patch(old, patch),
             (Self::Strategic(patch), Some(shape)) => strategic_patch(shape, old, patch),
             (Self::Strategic(_), None) => {
-                return Err(Refusal::unsupported_media_type(
-                    "application/strategic-merge-patch+json",
-                    &[
-                        "application/json-patch+json",
-                        "application/merge-patch+json",
-                        "application/apply-patch+yaml",
-                    ],
-                ));
+                return Err(Refusal::unsupported_media_type(&[
+                    "application/json-patch+json",
+                    "application/merge-patch+json",
+                    "application/apply-patch+yaml",
+                ]));
             }
             (Self::Apply(_), _) => return Err(Refusal::method_not_allowed()),
         };
-        patched.map_err(|error| refused(&error, about))
+        patched.map_err(|error| refused(&error))
     }
 }
 
-fn refused(error: &PatchError, about: About<'_>) -> Refusal {
+fn refused(error: &PatchError) -> Refusal {
     let reason = match error {
         PatchError::BadRequest(_) => "BadRequest",
         PatchError::TooLarge(_) => "RequestEntityTooLarge",
         PatchError::Rejected => "Invalid",
         PatchError::Internal(_) => "InternalError",
     };
-    let mut refusal = Refusal::new(error.code(), reason, error.to_string());
-    if matches!(error, PatchError::Rejected) {
-        refusal.details = json!({ "name": about.name, "kind": about.resource });
-    }
-    refusal
+    Refusal::new(error.code(), reason, error.to_string())
 }

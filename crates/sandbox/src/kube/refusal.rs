@@ -56,9 +56,9 @@ impl Refusal {
         Self { code: 404, reason: "NotFound", message, details: about.details() }
     }
 
-    /// 404 for an address that no API serves.
+    /// 404 for an address that no API serves: plain text, without a reason; clients make their own words of it.
     pub fn no_such_path() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        Self::new(404, "", "404 page not found\n")
     }
 
     /// 409: the name is taken.
@@ -129,13 +129,13 @@ impl Refusal {
     }
 
     /// 415 for a body that is not understood.
-    pub fn unsupported_media_type(got: &str, accepted: &[&str]) -> Self {
+    pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let accepted = accepted.join(", ");
         Self::new(
             415,
             "UnsupportedMediaType",
             format!(
-                "the body of the request was in an unknown format - accepted media types include: {accepted} (got {got:?})"
+                "the body of the request was in an unknown format - accepted media types include: {accepted}"
             ),
         )
     }

@@ -26,7 +26,10 @@ pub fn of(resource: &Resource, object: &Value) -> Value {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
-        "spec": { "replicas": number(&paths.wanted) },
+        "spec": match number(&paths.wanted) {
+            0 => json!({}),
+            wanted => json!({ "replicas": wanted }),
+        },
         "status": status,
     })
 }

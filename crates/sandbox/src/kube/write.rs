@@ -80,13 +80,13 @@ pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answe
     let name = subject.place.name.as_deref().unwrap_or_default();
     let patch = Patch::read(ask)?;
     if subject.place.subresource.as_deref() == Some("scale") {
-        return writing.scale(name, &|scale| patch.on(None, scale, subject.about(name)));
+        return writing.scale(name, &|scale| patch.on(None, scale));
     }
     if let Patch::Apply(config) = patch {
         return writing.apply(name, config);
     }
     let shape = subject.resource.custom.is_none().then_some(&subject.resource.shape);
-    writing.change(name, Owners::Track, &|old| patch.on(shape, old, subject.about(name)))
+    writing.change(name, Owners::Track, &|old| patch.on(shape, old))
 }
 
 pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
@@ -386,10 +386,13 @@ impl<'a> Writing<'a> {
     fn only_its_part(&self, old: &Value, new: &mut Value) {
         match self.subject.place.subresource.as_deref() {
             Some("status") => {
-                let status = new["status"].take();
+                let status = new.as_object_mut().and_then(|new| new.shift_remove("status"));
                 let version = meta(new, "resourceVersion").to_owned();
                 *new = old.clone();
-                new["status"] = status;
+                match status {
+                    Some(status) => new["status"] = status,
+                    None => drop(new.as_object_mut().map(|new| new.shift_remove("status"))),
+                }
                 metadata(new).insert("resourceVersion".into(), version.into());
             }
             Some("finalize") => {
