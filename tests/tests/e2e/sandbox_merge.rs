@@ -197,7 +197,14 @@ fn settled(wire: &Wire, kind: Kind, path: &str) -> Option<Value> {
         until(
             || {
                 object = wire.get(path);
-                let seen = |it: &Value| it["status"]["observedGeneration"] == it["metadata"]["generation"];
+                // The controller gives conditions back that a step took away, one write each.
+                let seen = |it: &Value| {
+                    let conditions = it["status"]["conditions"].as_array();
+                    let has =
+                        |kind| conditions.into_iter().flatten().any(|condition| condition["type"] == kind);
+                    let observed = it["status"]["observedGeneration"] == it["metadata"]["generation"];
+                    observed && has("Progressing") && has("Available")
+                };
                 object.as_ref().is_none_or(seen)
             },
             "the controller has seen the deployment",
