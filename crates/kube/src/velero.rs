@@ -1,6 +1,11 @@
 //! Velero: its bootstrap Secret, its storage location, its schedule, and backups.
 
-use jiff::{SignedDuration, Timestamp};
+mod keys;
+mod location;
+
+use jiff::Timestamp;
+pub use keys::aws_file;
+pub use location::Location;
 use platform_spec::{Class, Code, Failure};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -19,31 +24,6 @@ const RESTARTS: u32 = 5;
 
 /// The Secret with which Velero reaches its object store.
 const CREDENTIALS: &str = "cloud-credentials";
-/// How long a store may refuse a new installation before we believe it: identity services of clouds tell their stores
-/// of new keys within seconds, not at once.
-const SETTLING: SignedDuration = SignedDuration::from_secs(30);
-/// How long a kubelet may take to hand a changed Secret to a running pod: its sync period of a minute, and the lifetime
-/// of its cache (https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod).
-const VOLUMES: SignedDuration = SignedDuration::from_mins(2);
-/// What stores and plugins say when waiting does not help: the keys, the rights or the bucket are wrong. Error codes of
-/// S3 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), of Azure's blob service and of Google's.
-const REFUSALS: &[&str] = &[
-    "SignatureDoesNotMatch",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "ExpiredToken",
-    "AccessDenied",
-    "NoSuchBucket",
-    "PermanentRedirect",
-    "AuthorizationHeaderMalformed",
-    "StatusCode: 401",
-    "StatusCode: 403",
-    "AuthenticationFailed",
-    "AuthorizationFailure",
-    "ContainerNotFound",
-    "bucket doesn't exist",
-];
-
 /// The Secret with which Velero reaches its object store: `cloud-credentials`, key `cloud`, in the form that the
 /// plugin wants (for AWS an ini file). It cannot come from Git, so it comes from us.
 pub fn credentials(owner: &str, namespace: &str, cloud: SecretString) -> Manifest {
@@ -84,21 +64,33 @@ pub enum Backup {
 }
 
 impl Cluster {
-    /// Whether a BackupStorageLocation is Available, as found out after it and Velero's Deployment were made: an older
-    /// answer speaks of an older installation. A store that refuses the keys, or has no such bucket, will go on doing
-    /// so: that is [`Verdict::Never`], once the answer speaks of the keys that are in the cluster now.
+    /// Whether a BackupStorageLocation is Available, as found out after it, Velero's Deployment and the Secret
+    /// [`credentials`] came to be as they are: an older answer speaks of something else. A store that refuses the keys,
+    /// or has no such bucket, will go on doing so: that is [`Verdict::Never`].
     ///
     /// # Errors
     /// The classified refusal.
-    pub async fn storage_location(&self, namespace: &str, name: &str) -> Result<Verdict, Failure> {
+    pub async fn storage_location(&self, namespace: &str, name: &str) -> Result<Location, Failure> {
         let id = ObjectRef::namespaced(API_VERSION, "BackupStorageLocation", namespace, name);
         let server = ObjectRef::namespaced("apps/v1", "Deployment", namespace, "velero");
-        let (location, server) = futures::try_join!(self.get(&id), self.get(&server))?;
-        let given = match refusal(location.as_ref()) {
-            Some(_) => self.credentials_given(namespace).await?,
-            None => None,
-        };
-        Ok(location_verdict(&id, location.as_ref(), server.as_ref(), given))
+        let (location, server, given) =
+            futures::try_join!(self.get(&id), self.get(&server), self.credentials_given(namespace))?;
+        Ok(location::read(&id, location.as_ref(), server.as_ref(), given, Timestamp::now()))
+    }
+
+    /// Asks Velero to look at a BackupStorageLocation again within ten seconds, by forgetting when it last did: that it
+    /// looks at any location whose last validation is unknown, whatever the frequency asked for, is its rule
+    /// (`IsReadyToValidate` in `internal/storage/storagelocation.go`). Velero keeps no status subresource for it.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn validate_again(&self, namespace: &str, name: &str) -> Result<(), Failure> {
+        let id = ObjectRef::namespaced(API_VERSION, "BackupStorageLocation", namespace, name);
+        let body = json!({"status": {"lastValidationTime": null}});
+        self.merge(&id, &body)
+            .await
+            .map(drop)
+            .map_err(|refusal| refusal.during(format!("could not ask Velero to validate {}", id.place())))
     }
 
     /// When the Secret [`credentials`] was last written. Reads what the server knows about it, not what is in it.
@@ -179,52 +171,6 @@ impl Cluster {
 
 fn time(value: &Value) -> Option<Timestamp> {
     value.as_str().and_then(|text| text.parse().ok())
-}
-
-/// What a location's store says, when it is something that waiting does not change.
-fn refusal(location: Option<&Value>) -> Option<&str> {
-    let status = &location?["status"];
-    let message = status["message"].as_str().filter(|_| status["phase"] == "Unavailable")?;
-    REFUSALS.iter().any(|words| message.contains(words)).then_some(message)
-}
-
-/// `given` is when the credentials were last written.
-fn location_verdict(
-    id: &ObjectRef,
-    location: Option<&Value>,
-    server: Option<&Value>,
-    given: Option<Timestamp>,
-) -> Verdict {
-    let Some(location) = location else { return Verdict::not_yet(format!("{id}: not there yet")) };
-    let Some(server) = server else {
-        return Verdict::not_yet(format!(
-            "Deployment {}/velero: not there yet",
-            id.namespace.as_deref().unwrap_or_default()
-        ));
-    };
-    let status = &location["status"];
-    let made =
-        [location, server].into_iter().filter_map(|live| time(&live["metadata"]["creationTimestamp"])).max();
-    let validated = time(&status["lastValidationTime"]);
-    // A pod that starts reads the Secret as it is; one that runs hears of a change later.
-    let settled = made.map(|made| match given {
-        Some(given) if given > made => given + VOLUMES,
-        _ => made + SETTLING,
-    });
-    match (status["phase"].as_str().unwrap_or_default(), validated) {
-        (_, None) => Verdict::not_yet(format!("{id}: not validated yet")),
-        (_, Some(at)) if Some(at) < made => {
-            Verdict::not_yet(format!("{id}: last validated {at}, before this installation"))
-        }
-        ("Available", Some(_)) => Verdict::Met,
-        (phase, Some(at)) => {
-            if let Some(because) = refusal(Some(location)).filter(|_| Some(at) >= settled) {
-                return Verdict::Never { because: format!("{id}: {because}") };
-            }
-            let message = status["message"].as_str().unwrap_or("no reason given");
-            Verdict::not_yet(format!("{id}: {phase}: {message}"))
-        }
-    }
 }
 
 fn schedule_verdict(id: &ObjectRef, live: Option<&Value>) -> Verdict {

@@ -1,19 +1,20 @@
 //! Velero: `velero.credentials`, `velero.ready`, `backup.first`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use platform_engine::step::{Call, Observed, Progress, Step};
+use platform_engine::step::{Call, Observed, Progress, Step, Wait};
 use platform_kube::{
     Cluster, Manifest, Object, ObjectRef, Verdict,
-    velero::{Backup, credentials},
+    velero::{Backup, Location, aws_file, credentials},
 };
+use platform_provider::SecretString;
 use platform_spec::{Class, Code, Failure, secret::SecretRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{only_looks, wait_for},
+    cluster::wait_for,
     objects::{APPLY, lacking, put},
 };
 use crate::doors::{self, Doors, Reach, input};
@@ -25,16 +26,25 @@ pub(crate) struct CredentialsInput {
     pub reach: Reach,
     /// Velero's namespace.
     pub namespace: String,
-    /// Where the credentials are, in the form that the store's plugin wants.
+    /// Where the credentials are: an AWS credentials file, or `KEY:SECRET`.
     pub credentials_ref: SecretRef,
 }
 
 /// Puts the one secret into Velero's namespace that cannot come from Git.
 pub(crate) struct Credentials(pub Arc<Doors>);
 
+/// The credentials behind a handle, as Velero's plugin reads them.
+///
+/// # Errors
+/// A handle that leads nowhere; `P0432` for credentials in a form that is not understood.
+pub(crate) async fn keys(handle: &SecretRef) -> Result<SecretString, Failure> {
+    let given = doors::secret(Some(handle)).await?.unwrap_or_default();
+    aws_file(given).map_err(|refusal| refusal.because(format!("the credentials are behind `{handle}`")))
+}
+
 /// The Secret as it should be now, with its namespace.
 async fn wanted(reach: &Reach, namespace: &str, handle: &SecretRef) -> Result<Manifest, Failure> {
-    let cloud = doors::secret(Some(handle)).await?.unwrap_or_default();
+    let cloud = keys(handle).await?;
     let place = Object::named(&ObjectRef::cluster("v1", "Namespace", namespace));
     Ok(credentials(reach.request.platform.as_str(), namespace, cloud).and([place]))
 }
@@ -90,9 +100,13 @@ const LOCATION: &str = "default";
 
 /// Waits until the backup store is available and the schedules are enabled.
 ///
-/// Credentials that the store refuses are a reason to look at what is behind their handle again: when somebody has
-/// mended that since, the new ones are handed over, so that a resumed run can go on.
+/// Acts in two cases only. A store that is not available is a reason to look at what is behind the handle of its
+/// credentials: when somebody has mended that since they were handed over, the new ones are handed over, so that a
+/// resumed run can go on. And a store whose last validation speaks of other credentials is validated again.
 pub(crate) struct Ready(pub Arc<Doors>);
+
+/// How often a store that is not available is looked at: each look reads the credentials, maybe by a program.
+const UNAVAILABLE: Duration = Duration::from_secs(5);
 
 impl Ready {
     /// What Velero has been given differs from what there is to give.
@@ -100,6 +114,46 @@ impl Ready {
         let Some(handle) = &input.credentials_ref else { return Ok(None) };
         lacking(cluster, &wanted(&input.reach, &input.namespace, handle).await?).await
     }
+
+    /// How the store stands; `None` when it is available.
+    async fn store(
+        &self,
+        call: &Call,
+        cluster: &Cluster,
+        input: &ReadyInput,
+    ) -> Result<Option<Observed>, Failure> {
+        let Location { verdict, ask_again, unavailable } =
+            cluster.storage_location(&input.namespace, LOCATION).await?;
+        if unavailable && let Some(outdated) = self.outdated(cluster, input).await? {
+            return Ok(Some(outdated));
+        }
+        match verdict {
+            Verdict::Met => Ok(None),
+            Verdict::NotYet { waiting_for } if ask_again => Ok(Some(Observed::Differs { how: waiting_for })),
+            Verdict::NotYet { waiting_for } => {
+                let wait = wait_for(waiting_for);
+                let look_after = if unavailable { UNAVAILABLE } else { wait.look_after };
+                Ok(Some(Observed::InProgress(Wait { look_after, ..wait })))
+            }
+            Verdict::Never { because } => {
+                let words = "the store does not accept the keys, or has no such bucket".to_owned();
+                Err(unusable(call, [words, because]))
+            }
+        }
+    }
+}
+
+/// `causes` from the outermost to the original words.
+fn unusable(call: &Call, causes: impl IntoIterator<Item = String>) -> Failure {
+    let failure = Failure::new(Code::new("P0714"), Class::Config, "Velero cannot use what it was given");
+    causes
+        .into_iter()
+        .fold(failure, Failure::because)
+        .hint("if the credentials are wrong, mend what `backup.store.credentialsRef` names, then `platform resume`")
+        .hint(format!(
+            "if the spec is wrong, `platform run abandon {} --because WHY`, correct `backup`, then `platform up`",
+            call.run
+        ))
 }
 
 #[async_trait]
@@ -107,45 +161,37 @@ impl Step for Ready {
     async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
         let input: ReadyInput = input(call)?;
         let cluster = self.0.cluster(&input.reach).await?;
-        let mut verdicts = vec![cluster.storage_location(&input.namespace, LOCATION).await?];
-        for schedule in &input.schedules {
-            verdicts.push(cluster.schedule(&input.namespace, schedule).await?);
+        if let Some(found) = self.store(call, &cluster, &input).await? {
+            return Ok(found);
         }
-        for verdict in verdicts {
-            match verdict {
+        for schedule in &input.schedules {
+            match cluster.schedule(&input.namespace, schedule).await? {
                 Verdict::Met => {}
                 Verdict::NotYet { waiting_for } => return Ok(Observed::InProgress(wait_for(waiting_for))),
-                Verdict::Never { because } => {
-                    if let Some(outdated) = self.outdated(&cluster, &input).await? {
-                        return Ok(outdated);
-                    }
-                    return Err(Failure::new(
-                        Code::new("P0714"),
-                        Class::Config,
-                        "Velero cannot use what it was given",
-                    )
-                    .because(because)
-                    .hint("if the credentials are wrong, mend what `backup.store.credentialsRef` names, then `platform resume`")
-                    .hint(format!(
-                        "if the spec is wrong, `platform run abandon {} --because WHY`, correct `backup`, then `platform up`",
-                        call.run
-                    )));
-                }
+                Verdict::Never { because } => return Err(unusable(call, [because])),
             }
         }
         Ok(Observed::Matches { output: json!({ "schedules": input.schedules }), ledger: Vec::new() })
     }
 
     fn intent(&self, call: &Call) -> Option<Value> {
-        Some(json!({ "apply": "cloud-credentials", "namespace": call.input["namespace"] }))
+        Some(
+            json!({ "apply": "cloud-credentials", "validate": LOCATION, "namespace": call.input["namespace"] }),
+        )
     }
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: ReadyInput = input(call)?;
-        let Some(handle) = &input.credentials_ref else { return Err(only_looks(call)) };
-        let manifest = wanted(&input.reach, &input.namespace, handle).await?;
-        self.0.cluster(&input.reach).await?.apply(&manifest, APPLY).await?;
-        Ok(Progress::InProgress(wait_for("Velero to look at the backup store with the new credentials")))
+        let cluster = self.0.cluster(&input.reach).await?;
+        if let Some(handle) = &input.credentials_ref {
+            cluster.apply(&wanted(&input.reach, &input.namespace, handle).await?, APPLY).await?;
+        }
+        if cluster.storage_location(&input.namespace, LOCATION).await?.ask_again {
+            cluster.validate_again(&input.namespace, LOCATION).await?;
+        }
+        Ok(Progress::InProgress(wait_for(
+            "Velero to look at the backup store with the credentials it has now",
+        )))
     }
 }
 

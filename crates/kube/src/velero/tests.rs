@@ -64,48 +64,6 @@ fn a_backup_lost_by_a_restart_is_told_from_one_that_failed() {
     assert!(!lost_by_restart(&json!({"status": {"phase": "Failed", "failureReason": "bucket gone"}})));
 }
 
-/// A location made at 10:00, a server made at 10:05.
-fn location(phase: &str, message: &str, validated: &str, given: Option<&str>) -> Verdict {
-    let location = json!({"metadata": {"creationTimestamp": "2026-11-21T10:00:00Z"},
-        "status": {"phase": phase, "lastValidationTime": validated, "message": message}});
-    let server = json!({"metadata": {"creationTimestamp": "2026-11-21T10:05:00Z"}});
-    let given = given.map(|at| at.parse().expect("a time"));
-    location_verdict(&id("BackupStorageLocation"), Some(&location), Some(&server), given)
-}
-
-#[test]
-fn a_location_counts_only_when_validated_after_its_making() {
-    assert_eq!(location("Available", "", "2026-11-21T10:06:00Z", None), Verdict::Met);
-    let old = location("Available", "", "2026-11-21T10:04:00Z", None);
-    assert!(
-        matches!(&old, Verdict::NotYet { waiting_for } if waiting_for.contains("before this installation")),
-        "{old:?}"
-    );
-    let down = location("Unavailable", "connection refused", "2026-11-21T11:00:00Z", None);
-    assert!(
-        matches!(&down, Verdict::NotYet { waiting_for } if waiting_for.ends_with("Unavailable: connection refused")),
-        "{down:?}"
-    );
-}
-
-#[test]
-fn a_store_that_refuses_is_believed_once_it_speaks_of_the_keys_that_are_there() {
-    let words = "operation error S3: ListObjectsV2, StatusCode: 403, api error SignatureDoesNotMatch";
-    let refused = |validated, given| location("Unavailable", words, validated, given);
-    let never = |verdict| matches!(verdict, Verdict::Never { because } if because.ends_with(words));
-    for (validated, given, believed) in [
-        // keys that were there before the server
-        ("2026-11-21T10:05:10Z", Some("2026-11-21T09:59:00Z"), false),
-        ("2026-11-21T10:05:40Z", Some("2026-11-21T09:59:00Z"), true),
-        ("2026-11-21T10:05:40Z", None, true),
-        // keys that were replaced under a running server
-        ("2026-11-21T10:21:00Z", Some("2026-11-21T10:20:00Z"), false),
-        ("2026-11-21T10:22:30Z", Some("2026-11-21T10:20:00Z"), true),
-    ] {
-        assert_eq!(never(refused(validated, given)), believed, "{validated} {given:?}");
-    }
-}
-
 #[test]
 fn a_schedule_is_enabled_or_never_will_be() {
     let verdict = |live: Value| schedule_verdict(&id("Schedule"), Some(&live));
