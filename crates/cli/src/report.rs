@@ -59,7 +59,7 @@ pub fn steps(steps: &[StepReport]) -> String {
                 state(step),
                 step.attempts.to_string(),
                 if step.attempts == 0 { String::new() } else { words::duration(step.elapsed_ms) },
-                step.note.clone().unwrap_or_default(),
+                step.note.as_deref().map(words::brief).unwrap_or_default(),
             ]
         })
         .collect();

@@ -20,6 +20,19 @@ pub fn harmless(text: &str) -> String {
     plain.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
+/// How long the words of others may be within a line that is one of many.
+const BRIEF: usize = 200;
+
+/// The words of others in one line of moderate length: runs of blanks and line breaks become one blank, and what is too
+/// long is cut. Whole they stand in the journal (`platform run events`) and in the causes of failures.
+pub fn brief(text: &str) -> String {
+    let line = harmless(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(BRIEF) {
+        None => line,
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+    }
+}
+
 /// `1 error`, `2 errors`.
 pub fn many(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
@@ -49,6 +62,13 @@ mod tests {
     #[test]
     fn words_of_others_cannot_draw_on_the_screen() {
         assert_eq!(super::harmless("a\u{1b}[2Jb\rc\nd\u{7}"), "ab c\nd");
+    }
+
+    #[test]
+    fn words_of_others_in_one_line_are_brief() {
+        assert_eq!(super::brief(" git failed:\n\n   remote: \u{1b}[31mno\t"), "git failed: remote: no");
+        let cut = super::brief(&"é".repeat(300));
+        assert_eq!((cut.chars().count(), cut.ends_with('…')), (201, true));
     }
 
     #[test]

@@ -195,6 +195,8 @@ impl Site<'_> {
                 "roots": from(root, "/roots"),
                 "applications": self.wish.leaves,
                 "commits": commits,
+                "namespace": self.wish.model.argocd.namespace,
+                "repositories": repositories.iter().map(|(repository, _)| repository).collect::<Vec<_>>(),
             }),
         )
     }

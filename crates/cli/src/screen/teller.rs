@@ -117,8 +117,9 @@ impl Teller {
     }
 
     fn waiting(&mut self, step: &StepId, waiting_for: &str) -> Option<Line> {
-        let before = self.waits.insert(step.clone(), waiting_for.to_owned());
-        (before.as_deref() != Some(waiting_for))
+        let waiting_for = words::brief(waiting_for);
+        let before = self.waits.insert(step.clone(), waiting_for.clone());
+        (before.as_deref() != Some(waiting_for.as_str()))
             .then(|| Line::about(step, "waits", Style::new().blue(), format!("for {waiting_for}")).passing())
     }
 
@@ -161,7 +162,7 @@ impl Teller {
         self.reading
             .as_ref()
             .and_then(|reading| reading.step(step, jiff::Timestamp::UNIX_EPOCH)?.note)
-            .unwrap_or_default()
+            .map_or_else(String::new, |note| words::brief(&note))
     }
 }
 
@@ -183,12 +184,12 @@ mod tests {
     fn a_run_told_as_plain_lines() {
         let failure = Failure::new(Code::new("P0402"), Class::Retryable, "could not reach the API of `demo`")
             .because("connection refused");
-        let waiting = |second| {
+        let waiting = |second, what: &str| {
             let operation = Value::Null;
             stored(
                 second,
                 "demo/argocd",
-                StepEvent::Waiting { attempt: 1, waiting_for: "Pods".into(), operation },
+                StepEvent::Waiting { attempt: 1, waiting_for: what.into(), operation },
             )
         };
         let steps = [
@@ -225,8 +226,10 @@ mod tests {
                 },
             ),
             stored(3, "demo/argocd", StepEvent::Started { attempt: 1, input: None }),
-            waiting(4),
-            waiting(5),
+            waiting(4, "Pods"),
+            waiting(5, "Pods\n"),
+            waiting(6, &format!("web: git failed:\n  {}", "x".repeat(300))),
+            waiting(7, &format!("web: git failed:\n  {}", "x".repeat(301))),
             stored(200, "demo/argocd", StepEvent::Failed { attempt: 1, failure }),
             stored(200, "demo/dns", StepEvent::Skipped { because: "`demo/argocd` failed".into() }),
         ];
@@ -240,6 +243,7 @@ mod tests {
         unchanged demo/api  reach the API (3.0 s)
            starts demo/argocd  install Argo CD
             waits demo/argocd  for Pods
+            waits demo/argocd  for web: git failed: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
            failed demo/argocd  could not reach the API of `demo`: connection refused
           skipped demo/dns  `demo/argocd` failed
         ");

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use platform_blueprint::LeafApplication;
 use platform_engine::step::{Call, Observed, Progress, Step, Wait};
 use platform_kube::{
@@ -15,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    argocd::repository_secret,
     cluster::wait_for,
-    objects::{reach_if_there, waiting_for_gone},
+    objects::{APPLY, reach_if_there, waiting_for_gone},
 };
-use crate::doors::{Doors, Reach, input};
+use crate::doors::{Doors, Reach, Repository, input};
 
 /// Input of `argocd.synced`.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub(crate) struct SyncedInput {
     pub applications: Vec<LeafApplication>,
     /// The commit that each repository stands at, by its URL for Argo CD.
     pub commits: BTreeMap<String, String>,
+    /// Argo CD's namespace.
+    #[serde(default)]
+    pub namespace: String,
+    /// The repositories, with their handles.
+    #[serde(default)]
+    pub repositories: Vec<Repository>,
 }
 
 impl SyncedInput {
@@ -48,9 +56,40 @@ impl SyncedInput {
 
 /// Waits until every Application is synced and healthy at our commit, on two looks in a row.
 ///
-/// Acts in two cases only: an Application that Argo CD has not compared with our commit yet is refreshed, and one whose
-/// sync failed at our commit is synced once more in each attempt, since Argo CD by itself tries a commit once.
+/// Acts in three cases only: an Application that Argo CD has not compared with our commit yet is refreshed; one whose
+/// sync failed at our commit is synced once more in each attempt, since Argo CD by itself tries a commit once; and when
+/// a repository refuses Argo CD, it is given the password anew, in case somebody has mended it, and asked again for as
+/// long as [`PATIENCE`].
 pub(crate) struct Synced(pub Arc<Doors>);
+
+/// How long a repository may refuse before it is believed: longer than Argo CD remembers what it read from Git, and
+/// than a Git server takes to start anew.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+/// A pause between two refreshes after which the counting begins anew: nobody was there, and much may have changed.
+const PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Refreshes in a row, as the intent of the last one has them.
+#[derive(Serialize, Deserialize)]
+struct Refreshes {
+    /// Which attempt asked for them.
+    attempt: u32,
+    /// When the first was asked for.
+    since: Timestamp,
+    /// When the last was.
+    last: Timestamp,
+}
+
+impl Refreshes {
+    /// Those of this attempt that are still in a row.
+    fn of(call: &Call, now: Timestamp) -> Option<Self> {
+        let made: Self = serde_json::from_value(call.memory.intent.clone()?).ok()?;
+        (made.attempt == call.attempt && now.duration_since(made.last) < PAUSE).then_some(made)
+    }
+
+    fn go_on_for(call: &Call, now: Timestamp, patience: SignedDuration) -> bool {
+        Self::of(call, now).is_some_and(|made| now.duration_since(made.since) >= patience)
+    }
+}
 
 /// How long after a refresh that has not helped the next one is asked for.
 const REFRESH_AGAIN: Duration = Duration::from_secs(5);
@@ -71,26 +110,44 @@ impl Step for Synced {
             let again = wait_for("a second look at applications that all look well");
             return Ok(Observed::InProgress(Wait { operation: json!({ "settled": true }), ..again }));
         }
+        if !call.memory.operation.is_null() {
+            // They looked well once and do not now: what is to be done about it is decided at the next look.
+            return Ok(Observed::InProgress(wait_for(lacks(&table))));
+        }
         if let Some(failure) = table.trouble().filter(|failure| failure.class != Class::Retryable) {
             if call.memory.intent.as_ref().is_some_and(|intent| intent["attempt"] == call.attempt) {
                 return Err(failure);
             }
             return Ok(Observed::Differs { how: failure.message });
         }
-        if table.is_stale(jiff::Timestamp::now()) && call.memory.operation.is_null() {
+        let now = Timestamp::now();
+        if let Some(failure) = table.refused(now, PATIENCE)
+            && Refreshes::go_on_for(call, now, PATIENCE)
+        {
+            return Err(failure);
+        }
+        if table.is_stale(now) {
             return Ok(Observed::Differs { how: lacks(&table) });
         }
         Ok(Observed::InProgress(wait_for(lacks(&table))))
     }
 
     fn intent(&self, call: &Call) -> Option<Value> {
-        Some(json!({ "refresh": "applications", "attempt": call.attempt }))
+        let now = Timestamp::now();
+        let since = Refreshes::of(call, now).map_or(now, |made| made.since);
+        Some(json!({ "refresh": "applications", "attempt": call.attempt, "since": since, "last": now }))
     }
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: SyncedInput = input(call)?;
         let table = input.table(&self.0).await?;
         let cluster = self.0.cluster(&input.reach).await?;
+        if table.is_refused() {
+            for repository in &input.repositories {
+                let secret = repository_secret(&input.reach, &input.namespace, repository).await?;
+                cluster.apply(&secret, APPLY).await?;
+            }
+        }
         cluster.refresh_stale(&table).await?;
         cluster.sync_again(&table).await?;
         Ok(Progress::InProgress(Wait { look_after: REFRESH_AGAIN, ..wait_for(lacks(&table)) }))
@@ -168,5 +225,50 @@ impl Step for Remove {
         } else {
             waiting_for_gone(&left)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform_engine::step::Memory;
+    use platform_spec::{RunId, StepId};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn call(attempt: u32, intent: Option<Value>) -> Call {
+        Call {
+            run: RunId::new("R"),
+            step: StepId::new("demo/argocd.synced"),
+            attempt,
+            epoch: 1,
+            input: Value::Null,
+            token: String::new(),
+            memory: Memory { intent, ..Memory::default() },
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_believed_after_refreshes_in_a_row_by_this_attempt() {
+        let at = |text: &str| format!("2026-11-21T{text}Z").parse::<Timestamp>().expect("a time");
+        let made = |attempt, since, last| {
+            Some(json!({"refresh": "applications", "attempt": attempt, "since": at(since), "last": at(last)}))
+        };
+        for (intent, believed) in [
+            (None, false),
+            (made(2, "10:00:00", "10:01:55"), true),
+            (made(2, "10:00:30", "10:01:55"), false),
+            // an attempt before the run was held
+            (made(1, "10:00:00", "10:01:55"), false),
+            // a run that was interrupted while it waited, and is resumed now
+            (made(2, "09:00:00", "09:03:00"), false),
+            // of a version that counted nothing
+            (Some(json!({"refresh": "applications", "attempt": 2})), false),
+        ] {
+            let words = format!("{intent:?}");
+            let asked = Refreshes::go_on_for(&call(2, intent), at("10:02:00"), PATIENCE);
+            assert_eq!(asked, believed, "{words}");
+        }
     }
 }

@@ -94,17 +94,21 @@ pub(crate) struct RepositoryInput {
 /// Gives Argo CD what it needs to pull a repository.
 pub(crate) struct RepositorySecret(pub Arc<Doors>);
 
+/// The Secret as it should be now: the password is read.
+pub(crate) async fn repository_secret(
+    reach: &Reach,
+    namespace: &str,
+    of: &Repository,
+) -> Result<Manifest, Failure> {
+    let password = doors::secret(of.auth_ref.as_ref()).await?;
+    let login = password.map(|password| (of.username.as_str(), password));
+    let name = format!("repository-{}", of.name);
+    Ok(repository(reach.request.platform.as_str(), namespace, &name, &of.in_cluster_url, login))
+}
+
 impl RepositorySecret {
     async fn manifest(&self, input: &RepositoryInput) -> Result<Manifest, Failure> {
-        let password = doors::secret(input.repository.auth_ref.as_ref()).await?;
-        let login = password.map(|password| (input.repository.username.as_str(), password));
-        Ok(repository(
-            input.reach.request.platform.as_str(),
-            &input.namespace,
-            &format!("repository-{}", input.repository.name),
-            &input.repository.in_cluster_url,
-            login,
-        ))
+        repository_secret(&input.reach, &input.namespace, &input.repository).await
     }
 }
 

@@ -49,9 +49,38 @@ pub struct AppStatus {
     pub tried_commit: bool,
     /// Error conditions in Argo CD's words: `ComparisonError: …`.
     pub errors: Vec<String>,
+    /// An error among them that waiting does not mend.
+    #[serde(default)]
+    pub refused: Option<Refused>,
     /// When Argo CD last compared it with Git.
     pub reconciled_at: String,
 }
+
+/// An error that waiting does not mend: the repository refuses us, or has not what is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What kind of refusal.
+    pub class: Class,
+    /// Since when Argo CD says the same; empty when it does not say.
+    pub since: String,
+}
+
+/// What Git servers, Argo CD's repository server and the libraries between them say, in lower case, when asking again
+/// does not help.
+const REFUSALS: &[(&str, Class)] = &[
+    ("authentication required", Class::AuthExpired),
+    ("authentication failed", Class::AuthExpired),
+    ("unable to authenticate", Class::AuthExpired),
+    ("invalid credentials", Class::AuthExpired),
+    ("could not read username", Class::AuthExpired),
+    ("permission denied (publickey", Class::AuthExpired),
+    ("authorization failed", Class::Forbidden),
+    ("repository not found", Class::NotFound),
+    ("remote repository is empty", Class::NotFound),
+    ("couldn't find remote ref", Class::NotFound),
+    ("to a commit sha", Class::NotFound),
+    ("app path does not exist", Class::NotFound),
+];
 
 /// How old a comparison may be before a health that is still Progressing is doubted. Longer than a rollout's next event
 /// takes to reach Argo CD, much shorter than its own two minutes.
@@ -98,6 +127,15 @@ impl AppStatus {
         let operation = self.operation.as_deref().unwrap_or("none");
         let said = if self.is_retrying() { format!(": {}", self.message) } else { String::new() };
         format!("{app}: {}, {}, operation {operation}{said}", blank(&self.sync), blank(&self.health))
+    }
+
+    /// Whether it has been refused for at least so long.
+    fn is_refused_for(&self, now: Timestamp, patience: SignedDuration) -> bool {
+        // An Argo CD that does not say since when leaves the waiting to the caller.
+        let long = |refused: &Refused| {
+            refused.since.parse::<Timestamp>().map_or(true, |since| now.duration_since(since) >= patience)
+        };
+        self.refused.as_ref().is_some_and(long)
     }
 
     fn has_failed(&self) -> bool {
@@ -147,18 +185,31 @@ impl AppStatus {
             at_commit: is_at(spec, &revisions(sync), at) && compared_as_written(spec, &sync["comparedTo"]),
             tried_commit: is_at(spec, &operation_revisions(operation), at),
             errors: errors(status),
+            refused: refused(status),
             reconciled_at: text(&status["reconciledAt"]),
         }
     }
 }
 
-fn errors(status: &Value) -> Vec<String> {
+/// Type, message and condition of those that are errors.
+fn error_conditions(status: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     let conditions = status["conditions"].as_array().into_iter().flatten();
     conditions
-        .filter_map(|one| Some((one["type"].as_str()?, one["message"].as_str().unwrap_or_default())))
-        .filter(|(kind, _)| kind.ends_with("Error"))
-        .map(|(kind, message)| format!("{kind}: {message}"))
-        .collect()
+        .filter_map(|one| Some((one["type"].as_str()?, one["message"].as_str().unwrap_or_default(), one)))
+        .filter(|(kind, ..)| kind.ends_with("Error"))
+}
+
+fn errors(status: &Value) -> Vec<String> {
+    error_conditions(status).map(|(kind, message, _)| format!("{kind}: {message}")).collect()
+}
+
+fn refused(status: &Value) -> Option<Refused> {
+    error_conditions(status).find_map(|(_, message, one)| {
+        let message = message.to_lowercase();
+        let (_, class) = REFUSALS.iter().find(|(words, _)| message.contains(words))?;
+        let since = one["lastTransitionTime"].as_str().unwrap_or_default().to_owned();
+        Some(Refused { class: *class, since })
+    })
 }
 
 /// `revisions` of an Application with several sources, `revision` of one with a single source.
@@ -255,9 +306,36 @@ impl Table {
     /// Whether [`Cluster::refresh_stale`] would have something to do.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.rows.iter().any(|row| {
-            let behind = !row.at_commit || row.lingers(now);
+            let behind = !row.at_commit || row.lingers(now) || row.refused.is_some();
             row.exists && (behind || row.is_outdated(now) || row.is_left_failed())
         })
+    }
+
+    /// Whether an Application is refused by its repository.
+    pub fn is_refused(&self) -> bool {
+        self.rows.iter().any(|row| row.refused.is_some())
+    }
+
+    /// Applications that their repository has refused for at least so long: asking again does not help.
+    pub fn refused(&self, now: Timestamp, patience: SignedDuration) -> Option<Failure> {
+        let of: Vec<&AppStatus> = self.rows.iter().filter(|row| row.is_refused_for(now, patience)).collect();
+        let first = of.first()?;
+        let failure = Failure::new(
+            Code::new("P0424"),
+            first.refused.as_ref()?.class,
+            format!("Argo CD cannot use the repository of {}", names(&of)),
+        );
+        let errors =
+            of.iter().flat_map(|row| row.errors.iter().map(move |error| format!("{}: {error}", row.app)));
+        Some(
+            errors
+                .fold(failure, Failure::because)
+                .hint("if the password is wrong, mend what `git.server.authRef` names; if the repository or branch is not there, make it; then `platform resume`")
+                .hint(format!(
+                    "`kubectl -n {} get application {} -o yaml` shows the URL that Argo CD uses, and what it says now",
+                    first.app.namespace, first.app.name
+                )),
+        )
     }
 
     /// What keeps Applications from converging, in Argo CD's words; `None` while all are well or under way.
@@ -323,7 +401,7 @@ impl Cluster {
         Ok(Table { rows: futures::future::try_join_all(looks).await? })
     }
 
-    /// Asks Argo CD to compare those anew that are not at our commit, past its cache of Git, and ends operations for
+    /// Asks Argo CD to compare those anew that are not at our commit or refused, past its cache of Git, and ends operations for
     /// older commits that are in the way: those that are being retried, or have been going for a minute. One that is
     /// at our commit and synced, but whose last operation failed at another, is asked to sync. What is settled, and
     /// what was asked already, is not written to. Gives back whom it asked.
@@ -342,7 +420,7 @@ impl Cluster {
                 {
                     asked.push(row.app.clone());
                 }
-                if !row.lingers(Timestamp::now()) {
+                if !row.lingers(Timestamp::now()) && row.refused.is_none() {
                     continue;
                 }
             }
@@ -352,7 +430,7 @@ impl Cluster {
                 continue;
             }
             // At our commit only the health is old: that needs no new look at Git.
-            let how = if row.at_commit { "normal" } else { "hard" };
+            let how = if row.at_commit && row.refused.is_none() { "normal" } else { "hard" };
             let body = json!({"metadata": {"annotations": {REFRESH: how}}});
             self.merge(&row.app.object(), &body).await.map_err(|r| r.during(deed()))?;
             asked.push(row.app.clone());

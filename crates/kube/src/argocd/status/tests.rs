@@ -159,6 +159,37 @@ fn an_error_of_comparison_may_pass() {
 }
 
 #[test]
+fn an_error_that_waiting_does_not_mend_is_told_from_others_and_given_time() {
+    let look = |message: &str| {
+        let mut live = healthy();
+        live["status"]["conditions"] = json!([{"type": "ComparisonError", "message": message,
+            "lastTransitionTime": "2026-11-21T10:00:00Z"}]);
+        table(&live)
+    };
+    let at = |text: &str| format!("2026-11-21T{text}Z").parse::<Timestamp>().expect("a time");
+    let patience = SignedDuration::from_mins(2);
+    for (message, class) in [
+        (
+            "rpc error: code = Unknown desc = failed to list refs: authentication required: Unauthorized",
+            Class::AuthExpired,
+        ),
+        ("failed to list refs: repository not found: Repository not found.", Class::NotFound),
+        ("unable to resolve 'main' to a commit SHA", Class::NotFound),
+        ("rpc error: code = Unknown desc = authorization failed", Class::Forbidden),
+    ] {
+        let table = look(message);
+        assert_eq!(table.refused(at("10:01:59"), patience), None, "{message}");
+        let failure = table.refused(at("10:02:00"), patience).expect(message);
+        assert_eq!((failure.code.as_str(), failure.class), ("P0424", class), "{message}");
+        assert_eq!(failure.causes, [format!("argocd/web: ComparisonError: {message}")]);
+        assert!(table.is_stale(at("10:00:30")), "it is compared again, in case somebody mended it");
+    }
+    for message in ["dial tcp 192.0.2.1:443: connect: connection refused", "context deadline exceeded"] {
+        assert!(!look(message).is_refused(), "{message}");
+    }
+}
+
+#[test]
 fn two_looks_differ_when_a_comparison_lies_between() {
     let later = with("/status/reconciledAt", json!("2026-11-21T10:00:10Z"));
     assert_eq!(table(&healthy()).digest(), table(&healthy()).digest());
