@@ -67,6 +67,7 @@ fn not_searched() -> Finding {
     Finding {
         code: Code::new("P0709"),
         severity: Severity::Warning,
+        class: None,
         message: "nobody has searched for what this run left behind".into(),
         hint: Some("run `platform down` again: it only looks for what is left".into()),
         file: None,

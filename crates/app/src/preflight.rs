@@ -1,6 +1,7 @@
-//! Looking ahead: what would make a run fail later, asked of the providers before anything is changed.
+//! Looking ahead: what would make a run fail later, asked of the providers and of the handles of secrets before anything
+//! is changed.
 
-use platform_flows::{Doors, wish::reach};
+use platform_flows::{Doors, handles, wish::reach};
 use platform_spec::{
     Class, Failure,
     model::Model,
@@ -9,7 +10,7 @@ use platform_spec::{
 
 use crate::Refusal;
 
-/// What the providers find about every cluster of the model, in the spec's order.
+/// What the providers find about every cluster of the model, in the spec's order, and secrets that cannot be read.
 ///
 /// A provider that could not look is a warning: the steps themselves will say it better, and can be resumed.
 pub(crate) async fn findings(doors: &Doors, model: &Model) -> Result<Vec<Finding>, Failure> {
@@ -21,6 +22,12 @@ pub(crate) async fn findings(doors: &Doors, model: &Model) -> Result<Vec<Finding
             Err(failure) => findings.push(blind(&cluster.name, &failure)),
         }
     }
+    for unusable in handles::unusable(model).await.into_iter().map(Finding::from) {
+        // The provider may have tried the same handle.
+        if !findings.contains(&unusable) {
+            findings.push(unusable);
+        }
+    }
     Ok(findings)
 }
 
@@ -29,6 +36,7 @@ fn blind(cluster: &str, failure: &Failure) -> Finding {
     Finding {
         code: failure.code.clone(),
         severity: Severity::Warning,
+        class: Some(failure.class),
         message: format!("could not look ahead at cluster `{cluster}`: {why}"),
         hint: failure.hints.first().cloned(),
         file: None,
@@ -43,8 +51,8 @@ pub(crate) fn judge(findings: Vec<Finding>) -> Result<Vec<Finding>, Refusal> {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
     let mut errors = errors.peekable();
     let Some(first) = errors.peek() else { return Ok(findings) };
-    let failure =
-        Failure::new(first.code.clone(), Class::Config, "looking ahead found what would make the run fail");
+    let class = first.class.unwrap_or(Class::Config);
+    let failure = Failure::new(first.code.clone(), class, "looking ahead found what would make the run fail");
     let failure = errors.fold(failure, |failure, error| match &error.hint {
         Some(hint) => failure.because(&error.message).hint(hint),
         None => failure.because(&error.message),
@@ -72,6 +80,7 @@ mod tests {
         let errors = vec![warning, finding(Severity::Error, "P0213"), finding(Severity::Error, "P0214")];
         let refusal = judge(errors).expect_err("there are errors");
         assert_eq!((refusal.failure.code.as_str(), refusal.failure.causes.len()), ("P0213", 2));
+        assert_eq!(refusal.failure.class, Class::Quota, "that of the first finding");
         assert_eq!(refusal.findings.len(), 3);
     }
 }

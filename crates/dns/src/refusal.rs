@@ -162,11 +162,10 @@ impl DnsError {
 
     fn class(&self) -> (Code, Class) {
         match self {
-            Self::Name { .. }
-            | Self::Outside { .. }
-            | Self::Owner { .. }
-            | Self::Secret { .. }
-            | Self::Algorithm { .. } => (Code::new("P0501"), Class::Config),
+            Self::Name { .. } | Self::Outside { .. } | Self::Owner { .. } | Self::Algorithm { .. } => {
+                (Code::new("P0501"), Class::Config)
+            }
+            Self::Secret { .. } => (Code::new("P0511"), Class::Config),
             Self::Io { .. } | Self::Silent { .. } | Self::Trouble { .. } => {
                 (Code::new("P0502"), Class::Retryable)
             }
@@ -185,10 +184,13 @@ impl DnsError {
 
     fn hint(&self) -> String {
         match self {
-            Self::Name { .. } | Self::Outside { .. } | Self::Owner { .. } | Self::Secret { .. } | Self::Algorithm { .. } => {
+            Self::Name { .. } | Self::Outside { .. } | Self::Owner { .. } | Self::Algorithm { .. } => {
                 "correct it in the spec (a key and its secret are made with `tsig-keygen -a hmac-sha256 NAME`), then \
                  `platform validate platform.yaml`"
                     .into()
+            }
+            Self::Secret { .. } => {
+                "give the secret as the server's configuration has it (`tsig-keygen -a hmac-sha256 NAME` makes one)".into()
             }
             Self::Io { .. } | Self::Silent { .. } | Self::Trouble { .. } => {
                 "check that the server answers (`dig @SERVER ZONE SOA`), then `platform resume`".into()

@@ -116,7 +116,10 @@ impl Doors {
 /// A handle that leads nowhere.
 pub async fn secret(handle: Option<&SecretRef>) -> Result<Option<SecretString>, Failure> {
     match handle {
-        Some(handle) => platform_provider::secret::read(handle).await.map(Some),
+        Some(handle) => match platform_provider::secret::read(handle).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(failure) => Err(failure.hint("inside a run, `platform resume` goes on with it")),
+        },
         None => Ok(None),
     }
 }

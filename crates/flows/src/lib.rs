@@ -7,12 +7,14 @@
 //! | [`steps`] | what the lists are made of |
 //! | [`inventory`] | the search that `down` ends with |
 //! | [`doors`] | what steps reach the world through |
+//! | [`handles`] | the secrets that a model uses, followed before a run |
 //! | [`trees`] | rendered trees on disk, by digest |
 
 mod draft;
 
 pub mod doors;
 pub mod down;
+pub mod handles;
 pub mod inventory;
 pub mod steps;
 pub mod trees;

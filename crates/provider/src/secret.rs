@@ -51,7 +51,7 @@ fn env(handle: &SecretRef, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     std::env::var_os(name).map(|value| Zeroizing::new(value.into_encoded_bytes())).ok_or_else(|| {
         unreadable(handle)
             .because(format!("the environment has no variable `{name}`"))
-            .hint(format!("set it: `export {name}=…`, then run the command again"))
+            .hint(format!("set it: `export {name}=…`"))
     })
 }
 

@@ -147,6 +147,9 @@ pub struct Finding {
     pub code: crate::Code,
     /// `error` or `warning`.
     pub severity: Severity,
+    /// Why the outside refused, when it is about the outside and not about the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<crate::Class>,
     /// What is wrong.
     pub message: String,
     /// What to write instead, or which command to run.
@@ -159,6 +162,23 @@ pub struct Finding {
     pub column: Option<u64>,
     /// Path within the spec, such as `spec.clusters[0].name`.
     pub path: Option<String>,
+}
+
+impl From<crate::Failure> for Finding {
+    /// An error that looking ahead has found: message and causes in one sentence, and the first hint.
+    fn from(failure: crate::Failure) -> Self {
+        Self {
+            code: failure.code,
+            severity: Severity::Error,
+            class: Some(failure.class),
+            message: std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": "),
+            hint: failure.hints.into_iter().next(),
+            file: None,
+            line: None,
+            column: None,
+            path: None,
+        }
+    }
 }
 
 /// How bad a finding is.

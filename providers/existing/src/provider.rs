@@ -147,7 +147,7 @@ fn check_resource(resource: &str) -> Result<(), Failure> {
 }
 
 fn finding(code: Code, severity: Severity, message: String, hint: Option<String>) -> Finding {
-    Finding { code, severity, message, hint, file: None, line: None, column: None, path: None }
+    Finding { code, severity, class: None, message, hint, file: None, line: None, column: None, path: None }
 }
 
 /// What a person has to mend is a finding; what may pass by itself stays a failure.
@@ -155,8 +155,7 @@ fn found(failure: Failure) -> Result<Finding, Failure> {
     if matches!(failure.class, Class::Retryable | Class::Throttled) {
         return Err(failure);
     }
-    let message = std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ");
-    Ok(finding(failure.code, Severity::Error, message, failure.hints.into_iter().next()))
+    Ok(failure.into())
 }
 
 /// Whether a server of version `v1.36.3` is what `1.36` or `1.36.3` asks for.

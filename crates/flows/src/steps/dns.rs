@@ -97,7 +97,7 @@ impl Input {
                 .filter(|host| !self.zone.hosts.contains_key(host))
                 .collect()),
             Err(failure) if failure.code.as_str() == NO_TRANSFER => Ok(Vec::new()),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(self.zone.name_the_secret(failure)),
         }
     }
 }
@@ -118,6 +118,24 @@ pub(crate) async fn open(zone: &NamedZone, owner: &str) -> Result<Dns, Failure> 
         secret: key,
     };
     Dns::new(Zone { name: zone.name.clone(), server: zone.server.clone(), tsig, ttl: zone.ttl }, owner)
+        .map_err(|failure| zone.name_the_secret(failure))
+}
+
+/// The secret of the key is no base64; the server does not accept what it signs.
+const WRONG_SECRET: [&str; 2] = ["P0511", "P0503"];
+
+impl NamedZone {
+    /// Says where the secret is, when it is the secret that is wrong: the zone's own errors do not know handles.
+    fn name_the_secret(&self, failure: Failure) -> Failure {
+        if !WRONG_SECRET.contains(&failure.code.as_str()) {
+            return failure;
+        }
+        let hint = format!(
+            "the secret of key `{}` is read from `{}`: mend it there, then `platform resume`",
+            self.tsig.name, self.tsig.secret_ref
+        );
+        Failure { hints: [vec![hint], failure.hints.clone()].concat(), ..failure }
+    }
 }
 
 /// Publishes names, each with a record that says whose it is, and takes out those of ours that are not wanted any more.
@@ -129,7 +147,7 @@ impl Step for Publish {
         let input: Input = input(call)?;
         let dns = open(&input.zone, &input.owner).await?;
         let records = input.records();
-        let seen = dns.observe(&records).await?;
+        let seen = dns.observe(&records).await.map_err(|failure| input.zone.name_the_secret(failure))?;
         let foreign: Vec<String> = seen
             .iter()
             .zip(&records)
@@ -172,7 +190,7 @@ impl Step for Publish {
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: Input = input(call)?;
         let dns = open(&input.zone, &input.owner).await?;
-        dns.ensure(&input.records()).await?;
+        dns.ensure(&input.records()).await.map_err(|failure| input.zone.name_the_secret(failure))?;
         let stale = input.stale(&dns).await?;
         dns.remove(&stale).await?;
         let output = json!({ "hosts": input.zone.hosts.keys().collect::<Vec<_>>() });
@@ -190,14 +208,15 @@ impl Remove {
             Ok(owned) => Ok(owned.into_iter().map(|owned| owned.host).collect()),
             Err(failure) if failure.code.as_str() == NO_TRANSFER => {
                 let records = input.records();
-                let seen = dns.observe(&records).await?;
+                let seen =
+                    dns.observe(&records).await.map_err(|failure| input.zone.name_the_secret(failure))?;
                 let ours = seen
                     .iter()
                     .zip(records)
                     .filter(|(seen, _)| !matches!(seen, Seen::Absent | Seen::Foreign { .. }));
                 Ok(ours.map(|(_, record)| record.host).collect())
             }
-            Err(failure) => Err(failure),
+            Err(failure) => Err(input.zone.name_the_secret(failure)),
         }
     }
 

@@ -70,6 +70,7 @@ impl Issue {
         Finding {
             code: self.code,
             severity: self.severity,
+            class: None,
             message: self.message,
             hint: self.hint,
             file: Some(file.to_owned()),

@@ -129,6 +129,7 @@ impl Provider for MemoryProvider {
                 .map(|free| Finding {
                     code: Code::new("P0203"),
                     severity: Severity::Error,
+                    class: Some(Class::Quota),
                     message: format!(
                         "cluster `{}` needs {wanted} objects, the quota leaves {free}",
                         cluster.cluster

@@ -1,6 +1,6 @@
 //! What is wrong before anything is done: it is said clearly, and nothing is half made.
 
-use platform_tests::{Bed, Mounts};
+use platform_tests::{Bed, Mounts, Output};
 
 use super::{assert_gone, down, refused, up};
 
@@ -12,12 +12,20 @@ fn a_bad_spec_and_an_expired_certificate_stop_everything_before_it_begins() {
     let file = world.dir().join("expired.yaml");
     let right = world.bed().facts().kubeconfig().display().to_string();
     fs_err::write(&file, world.spec_text().replace(&right, &expired)).expect("written");
-    refused(world.platform(["up", "-f", &file.display().to_string()]), 1, "P0213", "config");
+    refused(world.platform(["up", "-f", &file.display().to_string()]), 1, "P0213", "auth_expired");
 
     let bad = world.dir().join("bad.yaml");
     fs_err::write(&bad, world.spec_text() + "bogus: 1\n").expect("written");
     let report = world.platform(["up", "-f", &bad.display().to_string()]).exits(2).json();
     assert!(report["findings"].as_array().is_some_and(|findings| !findings.is_empty()), "{report:#}");
+
+    // a secret that is needed late is missed before anything is begun, and no run is in the way afterwards
+    for _ in 0..2 {
+        let mut forgetful = world.platform_command(up(&world));
+        forgetful.env_remove("BED_TSIG_SECRET").args(["--output", "json"]);
+        let report = refused(Output::of(&mut forgetful), 1, "P0201", "config");
+        assert!(report["error"]["causes"].to_string().contains("env:BED_TSIG_SECRET"), "{report:#}");
+    }
 
     assert_eq!(world.bed().writes_since(mark).iter().filter(|write| write.is_ours()).count(), 0);
     world.platform(down(&world)).ok();
