@@ -11,13 +11,14 @@
 //! | [`journal`] | events in a chain of hashes |
 //! | [`status`], [`board`] | what may follow what; where every step stands |
 //! | [`decide`], [`retry`] | what to do next, pure |
-//! | [`local`] | the loop |
+//! | [`local`], `carrier`, `worker` | starting and resuming a run; the loop; one call into a step |
 //! | [`preview`] | what a plan would do, by looking only |
 //! | [`report`] | a run in the form people and scripts get |
 //! | [`store`] | what must be durable, and when |
 //! | [`clock`] | time, as something that can be given |
 
 pub mod board;
+mod carrier;
 pub mod clock;
 pub mod decide;
 pub mod graph;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     table::{against, fact, median, per_second, rate},
-    work::{NOOP, carried_out, chain, independent, plan},
+    work::{NOOP, RECORDED, carried_out, chain, independent, plan},
 };
 
 /// Steps of a chain, as the goal says.
@@ -42,12 +42,15 @@ pub async fn chains() {
 async fn compared(name: &str, place: &Path) {
     let mut syncs = Vec::new();
     let mut ours = Vec::new();
+    let mut with_effects = Vec::new();
     let mut as_shipped = Vec::new();
     let mut with_wal = Vec::new();
     for _ in 0..ROUNDS {
         syncs.push(sync_of(place));
         let dir = tempfile::tempdir_in(place).expect("a directory");
         ours.push(carried_out(dir.path(), plan(STEPS, NOOP, chain)).await);
+        let dir = tempfile::tempdir_in(place).expect("a directory");
+        with_effects.push(carried_out(dir.path(), plan(STEPS, RECORDED, chain)).await);
         as_shipped.extend(peer(place, "as-shipped"));
         with_wal.extend(peer(place, "wal"));
     }
@@ -64,6 +67,12 @@ async fn compared(name: &str, place: &Path) {
     } else {
         fact(&what, &measured);
     }
+    fact(
+        &format!(
+            "{name}: chain of {STEPS} steps whose intents are durable before they act, and their ends with a ledger entry"
+        ),
+        &rate(STEPS, median(with_effects.clone())),
+    );
     for peers in [as_shipped, with_wal] {
         let Some(first) = peers.first() else {
             fact(
@@ -77,20 +86,28 @@ async fn compared(name: &str, place: &Path) {
             first.version, first.sqlite, first.journal, first.synchronous
         );
         // Each against ours of its own round: a disk that is slow for a minute is slow for both.
-        let mut ratios: Vec<f64> =
-            peers.iter().zip(&ours).map(|(peer, ours)| peer.seconds / ours.as_secs_f64()).collect();
-        let range: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.1}")).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        let ratio = ratios[ratios.len() / 2];
+        let (ratio, range) = ratio(&peers, &ours);
+        let (guarded, _) = self::ratio(&peers, &with_effects);
         let times = peers.iter().map(|peer| Duration::from_secs_f64(peer.seconds)).collect();
         let peer_rate = per_second(STEPS, median(times));
-        let measured = format!("{peer_rate:.0} steps/s; ratio {ratio:.1} (rounds: {})", range.join(", "));
+        let measured = format!(
+            "{peer_rate:.0} steps/s; ratio {ratio:.1} (rounds: {range}); of steps with intents {guarded:.1}"
+        );
         if name == "disk" {
             against(&what, &measured, "ratio ≥ 20", ratio >= 20.0);
         } else {
             fact(&what, &measured);
         }
     }
+}
+
+/// How many times longer the peer took, in the middle of the rounds, and the rounds.
+fn ratio(peers: &[Peer], ours: &[Duration]) -> (f64, String) {
+    let mut ratios: Vec<f64> =
+        peers.iter().zip(ours).map(|(peer, ours)| peer.seconds / ours.as_secs_f64()).collect();
+    let range: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.1}")).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    (ratios[ratios.len() / 2], range.join(", "))
 }
 
 /// The peer's time for the same chain; `None` when it is not installed.
