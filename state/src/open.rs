@@ -56,6 +56,47 @@ impl Sqlite {
         Self::try_open(&path).await.map_err(|trouble| trouble.into_failure("open the state", &path))
     }
 
+    /// Opens [`FILE`] in `dir` for looking at it: makes nothing. Where there is none, there is nothing to see; where it
+    /// can only be read (a read-only file system), it is read as it lies there.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub async fn look(dir: impl AsRef<Path>) -> Result<Self, Failure> {
+        let path = dir.as_ref().join(FILE);
+        let said = |trouble: Trouble| trouble.into_failure("open the state", &path);
+        if !exists(&path).map_err(said)? {
+            let said = |trouble: Trouble| trouble.into_failure("open the state", &path);
+            return Self::nothing(&path).await.map_err(said);
+        }
+        match Self::try_open(&path).await {
+            Ok(open) => Ok(open),
+            Err(trouble) => {
+                let still = Self::immutable(&path);
+                match version(&still.reader).await {
+                    // What lies in a write-ahead log would not be seen; nobody can have left one there half-written
+                    // who could not write there either.
+                    Ok(found) if found == newest() && trouble.is_about_writing() && !has_log(&path) => {
+                        Ok(still)
+                    }
+                    _ => Err(trouble.into_failure("open the state", &path)),
+                }
+            }
+        }
+    }
+
+    /// An empty state that is nowhere.
+    async fn nothing(path: &Path) -> Result<Self, Trouble> {
+        let memory = pool().max_connections(1).connect_lazy_with(SqliteConnectOptions::new().in_memory(true));
+        MIGRATIONS.run(&memory).await?;
+        Ok(Self { path: path.to_owned(), writer: memory.clone(), reader: memory })
+    }
+
+    fn immutable(path: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
+        let reader = pool().max_connections(1).connect_lazy_with(options.disable_statement_logging());
+        Self { path: path.to_owned(), writer: reader.clone(), reader }
+    }
+
     async fn try_open(path: &Path) -> Result<Self, Trouble> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -120,6 +161,13 @@ fn exists(path: &Path) -> Result<bool, Trouble> {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => Ok(false),
         other => other.map_err(Trouble::File),
     }
+}
+
+/// Whether a write-ahead log with something in it lies beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 /// Makes directory and file. The file handle returned is a lock on the directory, held until it is dropped.

@@ -75,6 +75,21 @@ impl Trouble {
         Self::Unreadable { what, cause: Box::new(cause) }
     }
 
+    /// Whether it comes from a place that cannot be written.
+    pub(crate) fn is_about_writing(&self) -> bool {
+        /// SQLite could not make the side files that it needs beside the database.
+        const CANTOPEN: i32 = 14;
+        match self {
+            Self::Sql(cause) => {
+                kind_of(cause) == Kind::NotWritable || code_of(cause).is_some_and(|c| c & 0xff == CANTOPEN)
+            }
+            Self::File(cause) => {
+                matches!(cause.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+            }
+            _ => false,
+        }
+    }
+
     /// As the store's contract says it. `deed` is what was being done, with the thing: `record events of run `01J…``.
     pub(crate) fn into_store(self, deed: &str, path: &Path) -> StoreError {
         match self {

@@ -4,7 +4,7 @@ use platform_engine::store::{Held, StoreError};
 use platform_spec::{Class, Code, Failure, PlatformName};
 use serde::Serialize;
 
-use crate::{App, holder};
+use crate::{App, holder, status};
 
 /// A lock, and whether its holder is certainly gone.
 #[derive(Clone, Debug, Serialize)]
@@ -35,13 +35,16 @@ pub async fn list(app: &App) -> Result<Vec<Lock>, Failure> {
 /// lock of a holder that is certainly gone is freed. `None` when nothing was locked.
 ///
 /// # Errors
-/// `P0910` when the holder is, or may be, alive; `P0907` when several are locked and none was named; `P0101` when the
+/// `P0915` when there is no such platform; `P0910` when the holder is, or may be, alive; `P0907` when several are locked and none was named; `P0101` when the
 /// lock has another holder than `holder_id`.
 pub async fn release(
     app: &App,
     platform: Option<&str>,
     holder_id: Option<&str>,
 ) -> Result<Option<Held>, Failure> {
+    if let Some(platform) = platform {
+        status::known(app, platform).await?;
+    }
     let mut locks = list(app).await?;
     locks.retain(|lock| platform.is_none_or(|name| lock.held.platform.as_str() == name));
     let lock = match (locks.pop(), locks.len()) {
@@ -70,8 +73,11 @@ pub async fn release(
                 format!("will not free the lock of platform `{platform}`"),
             )
             .because(format!(
-                "it is held by {}@{} (pid {}) since {since}, who may be alive",
-                holder.user, holder.host, holder.pid
+                "it is held by {}@{} (pid {}) since {}, who may be alive",
+                holder.user,
+                holder.host,
+                holder.pid,
+                since.strftime("%Y-%m-%d %H:%M:%SZ")
             ))
             .hint(format!(
                 "if it is certainly gone: platform lock release --platform {platform} --holder {}",

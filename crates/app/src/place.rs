@@ -15,7 +15,8 @@ use platform_spec::{Class, Code, Failure};
 /// `P0902` when nothing was asked for and this user has no home directory.
 pub fn state_dir(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     let home = || {
-        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(|| {
+        // A relative HOME would make a state directory below wherever a command happens to be given.
+        std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).or_else(|| {
             let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok()??;
             Some(user.dir)
         })

@@ -21,6 +21,7 @@ pub struct Reading {
     order: Vec<StepId>,
     steps: BTreeMap<StepId, Line>,
     began: Option<Timestamp>,
+    actor: Option<String>,
     last: Option<Timestamp>,
     orphans: Vec<Orphan>,
     findings: Vec<Finding>,
@@ -61,6 +62,7 @@ impl Reading {
             order,
             steps: lines,
             began: None,
+            actor: None,
             last: None,
             orphans: Vec::new(),
             findings: Vec::new(),
@@ -80,7 +82,11 @@ impl Reading {
         self.began.get_or_insert(at);
         self.last = Some(at);
         match &recorded.event {
-            Event::RunCreated { .. } | Event::RunResumed { .. } => self.status = RunStatus::Running,
+            Event::RunCreated { actor, .. } => {
+                self.actor = Some(actor.clone());
+                self.status = RunStatus::Running;
+            }
+            Event::RunResumed { .. } => self.status = RunStatus::Running,
             Event::RunSucceeded => self.status = RunStatus::Succeeded,
             Event::RunFailed => self.status = RunStatus::Failed,
             Event::RunHeld => self.status = RunStatus::Held,
@@ -155,6 +161,9 @@ impl Reading {
             flow: self.flow.clone(),
             platform: self.platform.clone(),
             status,
+            began_at: self.began,
+            actor: self.actor.clone(),
+            spec_digest: None,
             counts: count(&steps),
             steps,
             orphans: self.orphans.clone(),

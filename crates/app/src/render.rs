@@ -1,12 +1,15 @@
 //! The blueprint's files: made, written, and compared with what is in Git.
 
-use std::{io, os::unix::fs::PermissionsExt, path::Path};
+mod folder;
 
+use std::path::Path;
+
+pub use folder::Written;
 use platform_blueprint::{Tree, Trees};
 use platform_flows::wish;
 pub use platform_gitops::compare::{Change, Kind};
 use platform_gitops::{History, Seen};
-use platform_spec::{Class, Code, Failure};
+use platform_spec::Failure;
 use serde::Serialize;
 
 use crate::{App, doors, specs::Wanted};
@@ -59,26 +62,14 @@ impl Rendering {
         self.trees.repositories.iter().map(of).collect()
     }
 
-    /// Writes each repository's files into a folder of its name below `out`. Files that are there already are
-    /// overwritten when they are rendered too, and left alone otherwise.
+    /// Writes each repository's files into a folder of its name below `out`, and removes what an earlier rendering wrote
+    /// there that is not rendered any more. Files of people stay as they are.
     ///
     /// # Errors
-    /// `P0906` for the first file that cannot be written.
-    pub fn write(&self, out: &Path) -> Result<(), Failure> {
-        for (name, tree) in &self.trees.repositories {
-            for (path, file) in &tree.files {
-                let target = out.join(name).join(path);
-                put(&target, &file.bytes, file.executable).map_err(|error| {
-                    Failure::new(
-                        Code::new("P0906"),
-                        Class::Config,
-                        format!("could not write `{}`", target.display()),
-                    )
-                    .caused_by(&error)
-                })?;
-            }
-        }
-        Ok(())
+    /// `P0904` before anything is written, when another's file stands where one should; `P0906` for the first file that
+    /// cannot be written.
+    pub fn write(&self, out: &Path) -> Result<Written, Failure> {
+        folder::write(&self.trees, out)
     }
 
     /// Compares with what is in Git; empty when everything is as rendered. Changes nothing.
@@ -104,13 +95,4 @@ impl Rendering {
         }
         Ok(differences)
     }
-}
-
-fn put(path: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs_err::create_dir_all(folder)?;
-    }
-    fs_err::write(path, bytes)?;
-    let mode = if executable { 0o755 } else { 0o644 };
-    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }

@@ -75,11 +75,19 @@ pub async fn find(app: &App, beginning: &str) -> Result<RunId, Failure> {
 /// The only run that can be continued.
 ///
 /// # Errors
-/// `P0908` when there is none, `P0907` when there are several.
+/// `P0908` when there is none, `P0101` when it is being carried out, `P0907` when there are several.
 pub async fn only_resumable(app: &App) -> Result<RunId, Failure> {
     let rows = app.state.resumable(None).await.map_err(StoreError::into_failure)?;
     let mut fits = as_they_are(app, rows).await?;
+    let running = fits.iter().find(|line| line.status == RunStatus::Running).cloned();
     fits.retain(|line| line.status != RunStatus::Running);
+    if let (Some(line), true) = (running, fits.is_empty()) {
+        let leases = app.state.leases().await.map_err(StoreError::into_failure)?;
+        // Without a lease it has ended in between, and there is nothing left to continue.
+        if let Some(held) = leases.into_iter().find(|held| held.platform == line.platform) {
+            return Err(StoreError::Locked(Box::new(held)).into_failure());
+        }
+    }
     match fits.as_slice() {
         [] => Err(Failure::new(Code::new("P0908"), Class::NotFound, "there is no run to continue")
             .hint("`platform runs` lists what there is")),
@@ -114,6 +122,7 @@ pub async fn report(app: &App, run: &RunId) -> Result<RunReport, Failure> {
     let stored = app.state.load(run).await.map_err(StoreError::into_failure)?;
     let alive = alive_platforms(app).await?.contains(&stored.plan.platform);
     let mut report = read(&stored).report(app.clock.now(), alive);
+    report.spec_digest = Some(stored.plan.spec_digest.clone());
     let findings: Option<Vec<Finding>> = kept::recall(app, run, Kept::Findings)?;
     report.findings.splice(..0, findings.unwrap_or_default());
     inventory::repeat(app, report)

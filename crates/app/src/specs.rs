@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, Write},
+    io::{self, Read, Write},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
+use platform_blueprint::{Blueprint, BlueprintError};
 use platform_spec::{
-    Class, Code, Failure, Model, Platform, PlatformName, derive, parse,
+    Class, Code, Failure, Model, Platform, PlatformName, derive, did_you_mean, parse, place,
     report::{Finding, Severity},
     starter::{STARTERS, starter},
 };
@@ -65,7 +67,25 @@ impl Wanted {
 /// provider was chosen that it does not have.
 pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
     let Text { name, text, revision } = text_of(chosen)?;
-    let parsed = parse(&name, &text).map_err(|findings| invalid(&name, findings))?;
+    let findings = findings(&name, &text);
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(invalid(&name, findings));
+    }
+    Ok(Wanted { findings, ..read_spec(chosen, &name, &text, revision)? })
+}
+
+/// As [`load`], without asking whether the blueprint can make it: a platform can also be removed whose blueprint this
+/// program does not have any more.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for_removal(chosen: &Chosen) -> Result<Wanted, Refusal> {
+    let Text { name, text, revision } = text_of(chosen)?;
+    read_spec(chosen, &name, &text, revision)
+}
+
+fn read_spec(chosen: &Chosen, name: &str, text: &str, revision: Timestamp) -> Result<Wanted, Refusal> {
+    let parsed = parse(name, text).map_err(|findings| invalid(name, findings))?;
     let model = derive(&parsed.platform);
     let only = select(&model, chosen)?;
     Ok(Wanted { platform: parsed.platform, model, only, revision, findings: parsed.findings })
@@ -100,8 +120,39 @@ fn text_of(chosen: &Chosen) -> Result<Text, Failure> {
     }
 }
 
+/// More than any spec has: two hundred tenants on fifty clusters need a quarter of a megabyte.
+const MOST: u64 = 8 << 20;
+
+/// The file's text; `-` is standard input.
 fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| {
+    let refuse = |why: &str| {
+        Failure::new(
+            Code::new("P0916"),
+            Class::Config,
+            format!("will not read `{}` as a spec file", file.display()),
+        )
+        .because(why)
+        .hint("name a file, or `-` for standard input: `platform validate -`")
+    };
+    let limited = |from: &mut dyn Read| {
+        let mut text = String::new();
+        from.take(MOST + 1).read_to_string(&mut text).map(|_| text)
+    };
+    let text = if file == Path::new("-") {
+        limited(&mut io::stdin().lock())
+    } else {
+        let kind = std::fs::metadata(file).map(|metadata| metadata.file_type());
+        if kind.is_ok_and(|kind| {
+            kind.is_dir() || kind.is_block_device() || kind.is_char_device() || kind.is_socket()
+        }) {
+            return Err(refuse("it is neither a file nor a pipe"));
+        }
+        std::fs::File::open(file).and_then(|mut file| limited(&mut file))
+    };
+    if text.as_ref().is_ok_and(|text| text.len() as u64 > MOST) {
+        return Err(refuse("it has more than 8 MiB"));
+    }
+    text.map_err(|error| {
         let failure = Failure::new(
             Code::new("P0912"),
             Class::Config,
@@ -188,11 +239,90 @@ pub struct Checked {
 /// `P0912` when it cannot be read. What is wrong in it is no error here.
 pub fn check(file: &Path) -> Result<Checked, Failure> {
     let text = read(file)?;
-    let findings = match parse(&file.display().to_string(), &text) {
-        Ok(parsed) => parsed.findings,
-        Err(findings) => findings,
-    };
+    let findings = findings(&file.display().to_string(), &text);
     Ok(Checked { text, findings })
+}
+
+/// Everything that is wrong with a spec, in the order of the file: what the spec itself says, and once that is right,
+/// what its blueprint says.
+fn findings(name: &str, text: &str) -> Vec<Finding> {
+    match parse(name, text) {
+        Ok(parsed) => {
+            let mut findings = parsed.findings;
+            findings.extend(of_blueprint(name, text, &parsed.platform));
+            findings.sort_by_key(|finding| (finding.line, finding.column));
+            findings
+        }
+        Err(findings) => findings,
+    }
+}
+
+/// Whether this program has the blueprint that the spec names, and whether that can make what the spec asks for.
+fn of_blueprint(name: &str, text: &str, platform: &Platform) -> Vec<Finding> {
+    let asked = &platform.spec.blueprint;
+    let finding = |severity, code, path: &str, message: String, hint: String| {
+        let at = place(text, path);
+        Finding {
+            code: Code::new(code),
+            severity,
+            message,
+            hint: Some(hint),
+            file: Some(name.to_owned()),
+            line: at.map(|(line, _)| line),
+            column: at.map(|(_, column)| column),
+            path: Some(path.to_owned()),
+        }
+    };
+    let error = |code, path: &str, message, hint| finding(Severity::Error, code, path, message, hint);
+    let blueprint = match Blueprint::embedded(asked.name.as_str()) {
+        Ok(blueprint) => blueprint,
+        Err(BlueprintError::Unknown { name, known }) => {
+            let message = format!("blueprint `{name}` is not part of this program");
+            // A name unlike any here is no slip of the pen: the spec may be meant for another version of this program,
+            // and can still be checked. Nothing is made from it.
+            let (severity, hint) = match did_you_mean(&name, known.iter().map(String::as_str)) {
+                Some(near) => (Severity::Error, format!("did you mean `{near}`?")),
+                None => (
+                    Severity::Warning,
+                    format!("there are: {}; nothing can be made from it", known.join(", ")),
+                ),
+            };
+            return vec![finding(severity, "P0601", "spec.blueprint.name", message, hint)];
+        }
+        // One of ours that cannot be loaded is no matter of the spec; rendering says it.
+        Err(_) => return Vec::new(),
+    };
+    let manifest = blueprint.manifest();
+    let mut findings = Vec::new();
+    if asked.version != manifest.version {
+        let (asked, here) = (&asked.version, &manifest.version);
+        findings.push(error(
+            "P0601",
+            "spec.blueprint.version",
+            format!("the spec asks for blueprint `{}` {asked}, and this is {here}", manifest.name),
+            format!("write `version: {here}`, then look at `platform plan up`"),
+        ));
+    }
+    let params = serde_json::to_value(&asked.params).unwrap_or_default();
+    if let Err(BlueprintError::Params { problems, .. }) = blueprint.complete_params(&params) {
+        findings.extend(problems.into_iter().map(|problem| {
+            let hint = format!("the parameters of `{}` are in its params.schema.json", manifest.name);
+            error("P0603", "spec.blueprint.params", problem, hint)
+        }));
+    }
+    for (at, addon) in platform.spec.addons.iter().enumerate() {
+        let addon = addon.name();
+        if manifest.addons.iter().any(|known| known == addon) {
+            continue;
+        }
+        let hint = match did_you_mean(addon, manifest.addons.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it can install: {}", manifest.addons.join(", ")),
+        };
+        let message = format!("blueprint `{}` cannot install add-on `{addon}`", manifest.name);
+        findings.push(error("P0609", &format!("spec.addons[{at}]"), message, hint));
+    }
+    findings
 }
 
 /// The JSON Schema of the spec file.

@@ -33,11 +33,20 @@ impl App {
     pub async fn open(asked: Option<&Path>) -> Result<Self, Failure> {
         let dir = place::state_dir(asked)?;
         tracing::debug!(dir = %dir.display(), "opening the state");
-        Ok(Self {
-            state: Sqlite::open(&dir).await?,
-            holder: holder::this_process(),
-            clock: Arc::new(SystemClock::start()),
-            dir,
-        })
+        Ok(Self::with(Sqlite::open(&dir).await?, dir))
+    }
+
+    /// As [`App::open`], for calls that only look: where there is no state none is made, and there is nothing to see.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn look(asked: Option<&Path>) -> Result<Self, Failure> {
+        let dir = place::state_dir(asked)?;
+        tracing::debug!(dir = %dir.display(), "looking at the state");
+        Ok(Self::with(Sqlite::look(&dir).await?, dir))
+    }
+
+    fn with(state: Sqlite, dir: PathBuf) -> Self {
+        Self { dir, state, holder: holder::this_process(), clock: Arc::new(SystemClock::start()) }
     }
 }

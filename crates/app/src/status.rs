@@ -1,7 +1,7 @@
 //! What exists.
 
 use platform_engine::store::StoreError;
-use platform_spec::{Failure, PlatformName, event::LedgerEntry};
+use platform_spec::{Class, Code, Failure, PlatformName, did_you_mean, event::LedgerEntry};
 use serde::Serialize;
 
 use crate::{
@@ -40,6 +40,25 @@ pub async fn list(app: &App) -> Result<Vec<PlatformStatus>, Failure> {
         });
     }
     Ok(platforms)
+}
+
+/// Makes sure that something is recorded about a platform.
+///
+/// # Errors
+/// `P0915`, naming the platforms there are.
+pub async fn known(app: &App, platform: &str) -> Result<(), Failure> {
+    let rows = app.state.platforms().await.map_err(StoreError::into_failure)?;
+    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    if names.contains(&platform) {
+        return Ok(());
+    }
+    let hint = match did_you_mean(platform, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => "there are no platforms here yet; begin with: platform init".to_owned(),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    let message = format!("there is no platform `{platform}`");
+    Err(Failure::new(Code::new("P0915"), Class::NotFound, message).hint(hint))
 }
 
 /// What exists outside because of a platform, by key.

@@ -121,7 +121,7 @@ impl From<ArtifactError> for Failure {
                 let class =
                     if tried.iter().any(|t| t.transient) { Class::Retryable } else { Class::NotFound };
                 let failure = Self::new(Code::new("P0612"), class, message)
-                    .hint("where there is internet: `platform bundle create bundle.tar`, carry it here, then `export PLATFORM_BUNDLE=$PWD/bundle.tar`")
+                    .hint("without internet here: copy `~/.cache/platform/artifacts` of a machine where it was had to `bundle`, then `export PLATFORM_BUNDLE=$PWD/bundle`")
                     .hint("or point at a mirror: `export PLATFORM_ARTIFACT_MIRROR=https://mirror.example/base` (its files lie at base/host/path of the URL)");
                 tried.iter().fold(failure, |failure, tried| failure.because(tried))
             }
@@ -133,7 +133,10 @@ impl From<ArtifactError> for Failure {
                 .fold(Self::new(Code::new("P0614"), Class::Config, message), |failure, problem| {
                     failure.because(problem)
                 })
-                .hint(format!("make it anew: `platform bundle create {}`", path.display())),
+                .hint(format!(
+                    "make `{}` anew from the `~/.cache/platform/artifacts` of a machine with internet",
+                    path.display()
+                )),
             ArtifactError::Mirror { .. } => Self::new(Code::new("P0616"), Class::Config, message)
                 .hint("for example `export PLATFORM_ARTIFACT_MIRROR=https://mirror.example/base`"),
             ArtifactError::ArgocdVersion { .. } => crate::support::argocd_versions()

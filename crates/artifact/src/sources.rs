@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Names the bundle: a folder or `.tar` made by `platform bundle create`.
+/// Names the bundle: a folder or `.tar` with the files by digest.
 pub const BUNDLE_VARIABLE: &str = "PLATFORM_BUNDLE";
 /// Names the mirror: an `https://`, `http://` or `file://` base.
 pub const MIRROR_VARIABLE: &str = "PLATFORM_ARTIFACT_MIRROR";

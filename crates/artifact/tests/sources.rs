@@ -105,7 +105,11 @@ async fn nowhere_names_every_place_and_the_commands_that_help() {
         assert!(cause.contains(place.as_str()), "{cause} lacks {place}");
     }
     let hints = failure.hints.join("\n");
-    assert!(hints.contains("platform bundle create") && hints.contains("PLATFORM_ARTIFACT_MIRROR"));
+    assert!(
+        hints.contains("PLATFORM_BUNDLE")
+            && !hints.contains("bundle create")
+            && hints.contains("PLATFORM_ARTIFACT_MIRROR")
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, ValueEnum, error::ErrorKind};
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
 use platform_app::specs::Chosen;
 use platform_spec::{Class, Code, Failure};
 
@@ -18,8 +18,7 @@ use crate::{exit::Exit, printer::Printer, verbs::Verb};
     version,
     max_term_width = 100,
     after_help = AFTER_HELP,
-    after_long_help = AFTER_LONG_HELP,
-    disable_help_subcommand = true
+    after_long_help = AFTER_LONG_HELP
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -53,8 +52,8 @@ pub struct Common {
     /// The spec file [default: platform.yaml]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Where runs are remembered [default: the XDG state directory]
-    #[arg(long, global = true, value_name = "PATH", env = "PLATFORM_STATE", hide_env_values = true)]
+    /// Where runs are remembered [env: PLATFORM_STATE] [default: the XDG state directory]
+    #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
     /// Only these clusters (repeat it, or separate names with commas)
     #[arg(long, global = true, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
@@ -83,6 +82,14 @@ pub struct Common {
 }
 
 impl Common {
+    /// The state directory asked for. Not left to clap, which refuses a variable that is set and empty: an empty
+    /// variable counts as unset.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let from_env =
+            || std::env::var_os("PLATFORM_STATE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.state.clone().or_else(from_env)
+    }
+
     /// The spec these flags choose, and which part of it.
     pub fn chosen(&self) -> Chosen {
         Chosen { file: self.file.clone(), provider: self.provider.clone(), clusters: self.cluster.clone() }
@@ -97,15 +104,69 @@ pub enum Output {
     Json,
 }
 
+/// Which of the common flags mean something to a verb, besides those that say how it speaks.
+fn meant(verb: &str) -> &'static [&'static str] {
+    match verb {
+        "init" => &["file", "provider"],
+        "validate" => &["file"],
+        "render" => &["file", "state", "provider"],
+        "plan" => &["file", "state", "cluster", "provider"],
+        "up" => &["file", "state", "cluster", "provider", "max_parallel"],
+        "down" => &["file", "state", "cluster", "provider", "yes", "max_parallel"],
+        "resume" => &["state", "yes", "max_parallel"],
+        "status" | "runs" | "run" | "lock" => &["state"],
+        _ => &[],
+    }
+}
+
+/// The command line as it is parsed and explained: every verb takes every common flag, and shows those that mean
+/// something to it.
+pub fn command() -> Command {
+    /// How a verb speaks is the same for all.
+    const SPEECH: [&str; 4] = ["output", "no_color", "verbose", "quiet"];
+    let command = Cli::command();
+    let common: Vec<_> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    verbs.iter().fold(command, |command, name| {
+        let hidden = common.iter().filter(|arg| {
+            let id = arg.get_id().as_str();
+            !SPEECH.contains(&id) && !meant(name).contains(&id)
+        });
+        let hidden: Vec<_> = hidden.map(|arg| arg.clone().hide(true)).collect();
+        command.mut_subcommand(name, |verb| verb.args(hidden))
+    })
+}
+
+/// Reads the command line of this process.
+///
+/// # Errors
+/// What clap refuses, and calls for help.
+pub fn read() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|refusal| refusal.format(&mut command))
+}
+
 /// Answers a command line that clap refused (or a call for help), and says how to exit.
 pub fn refuse(refusal: &clap::Error) -> Exit {
-    if matches!(refusal.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Nobody is left to tell when stdout is closed.
-        let _ = refusal.print();
-        return Exit::Ok;
-    }
     let common = Common { output: output_of(std::env::args_os()), ..Common::default() };
-    Printer::new(&common).refusal(&usage(&refusal.to_string()).into())
+    let printer = Printer::new(&common);
+    match refusal.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printer.text(refusal.render().ansi());
+            printer.ended(Exit::Ok)
+        }
+        // The command was not finished; its help says how it may go on.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !printer.wants_json() => {
+            printer.diagnostic(refusal.render().ansi().to_string().trim_end());
+            Exit::Invalid
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let failure = Failure::new(Code::new("P0901"), Class::Config, "a command is missing");
+            printer.refusal(&failure.hint("`platform --help` lists the commands").into())
+        }
+        _ => printer.ended(printer.refusal(&usage(&refusal.to_string()).into())),
+    }
 }
 
 /// What the command line wants on stdout, read from a command line that could not be read in full.

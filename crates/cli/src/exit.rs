@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use platform_spec::{
     Class, Code, Failure,
-    report::{RunReport, RunStatus, StepState},
+    report::{Finding, RunReport, RunStatus, Severity, StepState},
 };
 
 /// Why the program ended, as the shell sees it.
@@ -49,12 +49,24 @@ impl Exit {
 
     /// What a failure means that ended a command.
     pub fn of_failure(failure: &Failure) -> Self {
-        match failure.code.as_str() {
+        Self::of_code(failure.code.as_str())
+    }
+
+    /// What findings mean for what was asked about: that of the first error among them.
+    pub fn of_findings(findings: &[Finding]) -> Self {
+        let first = findings.iter().find(|finding| finding.severity == Severity::Error);
+        first.map_or(Self::Ok, |error| Self::of_code(error.code.as_str()))
+    }
+
+    fn of_code(code: &str) -> Self {
+        match code {
             "P0708" => Self::Rejected,
             // Somebody else holds the lock, or has taken it from us, or will not have it taken away.
             "P0101" | "P0102" | "P0910" => Self::TryAgain,
             // A run that does not exist is a wrong argument.
             "P0104" => Self::Invalid,
+            // The spec asks for a blueprint, parameters or add-ons that there are not.
+            "P0601" | "P0603" | "P0609" => Self::Invalid,
             // Not the command line's fault: files that cannot be written, and the program itself.
             "P0906" | "P0914" | "P0999" => Self::Failed,
             code if code.starts_with("P00") || code.starts_with("P09") => Self::Invalid,
@@ -111,6 +123,9 @@ mod tests {
             flow: "up".into(),
             platform: None,
             status,
+            began_at: None,
+            actor: None,
+            spec_digest: None,
             counts: Counts::default(),
             steps: Vec::new(),
             orphans: Vec::new(),
@@ -165,11 +180,31 @@ mod tests {
     }
 
     #[test]
+    fn findings_mean_what_their_first_error_means() {
+        let finding = |code, severity| Finding {
+            code: Code::new(code),
+            severity,
+            message: String::new(),
+            hint: None,
+            file: None,
+            line: None,
+            column: None,
+            path: None,
+        };
+        let warning = finding("P0211", Severity::Warning);
+        assert_eq!(Exit::of_findings(&[]), Exit::Ok);
+        assert_eq!(Exit::of_findings(std::slice::from_ref(&warning)), Exit::Ok);
+        assert_eq!(Exit::of_findings(&[warning.clone(), finding("P0201", Severity::Error)]), Exit::Failed);
+        assert_eq!(Exit::of_findings(&[warning, finding("P0003", Severity::Error)]), Exit::Invalid);
+    }
+
+    #[test]
     fn what_stops_a_command_before_a_run_has_its_code() {
         let table = [
             ("P0003", 2),
             ("P0104", 2),
             ("P0901", 2),
+            ("P0609", 2),
             ("P0906", 1),
             ("P0914", 1),
             ("P0999", 1),

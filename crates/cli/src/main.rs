@@ -26,10 +26,8 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::read() {
         Ok(cli) => cli,
         Err(refusal) => return args::refuse(&refusal).into(),
     };
@@ -48,5 +46,5 @@ fn main() -> ExitCode {
     };
     // A step that was told to stop at once may still sit in a blocking call; the run is resumable, so nobody waits.
     runtime.shutdown_background();
-    exit.into()
+    printer.ended(exit).into()
 }

@@ -1,15 +1,12 @@
 //! Who may write to which channel: stdout carries the result and nothing else, stderr everything for people.
 //!
 //! A reader who has gone away (`platform runs | head -1`) is no error: what could not be written is dropped, and the
-//! exit code still says how the work itself went.
+//! exit code still says how the work itself went. Anything else that keeps the result from being written is one.
 
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use anstream::{AutoStream, ColorChoice};
@@ -17,7 +14,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use owo_colors::OwoColorize;
 use platform_app::Refusal;
 use platform_spec::{
-    Failure,
+    Class, Code, Failure,
     report::{Finding, Severity},
 };
 use serde::Serialize;
@@ -37,7 +34,8 @@ pub struct Printer {
     colour: ColorChoice,
     /// Draws on stderr when that is a terminal, and nowhere otherwise.
     bars: MultiProgress,
-    gone: Arc<AtomicBool>,
+    /// Why stdout takes no more.
+    broken: Arc<OnceLock<io::Error>>,
 }
 
 impl Printer {
@@ -49,7 +47,7 @@ impl Printer {
         } else {
             ProgressDrawTarget::hidden()
         });
-        Self { output: common.output, quiet: common.quiet, colour, bars, gone: Arc::default() }
+        Self { output: common.output, quiet: common.quiet, colour, bars, broken: Arc::default() }
     }
 
     /// Whether stdout is to carry one JSON document.
@@ -67,9 +65,22 @@ impl Printer {
         AutoStream::new(io::stderr(), self.colour).current_choice() != ColorChoice::Never
     }
 
-    /// Whether whoever read stdout has gone away.
-    pub fn reader_is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+    /// Whether stdout takes no more: its reader has gone away, or it cannot be written.
+    pub fn nobody_reads(&self) -> bool {
+        self.broken.get().is_some()
+    }
+
+    /// How a command that ended so really ended: a result that could not be written in full is a failure.
+    pub fn ended(&self, exit: Exit) -> Exit {
+        match self.broken.get() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let failure =
+                    Failure::new(Code::new("P0906"), Class::Config, "could not write the result to stdout");
+                self.explain(&failure.caused_by(error));
+                if exit == Exit::Ok { Exit::Failed } else { exit }
+            }
+            _ => exit,
+        }
     }
 
     /// Part of the result, for people; the caller ends its lines.
@@ -145,8 +156,9 @@ impl Printer {
     fn write_out(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         self.bars.suspend(|| {
             let mut out = AutoStream::new(io::stdout().lock(), self.colour);
-            if write(&mut out).and_then(|()| out.flush()).is_err() {
-                self.gone.store(true, Ordering::Relaxed);
+            if let Err(error) = write(&mut out).and_then(|()| out.flush()) {
+                // The first failure says why; later ones only follow from it.
+                let _ = self.broken.set(error);
             }
         });
     }

@@ -58,7 +58,7 @@ pub fn steps(steps: &[StepReport]) -> String {
                 step.id.to_string(),
                 state(step),
                 step.attempts.to_string(),
-                if step.attempts == 0 { String::new() } else { words::duration(step.elapsed_ms) },
+                took(step),
                 step.note.as_deref().map(words::brief).unwrap_or_default(),
             ]
         })
@@ -88,11 +88,22 @@ pub fn markdown(report: &RunReport) -> String {
     let mut page = String::new();
     let run = report.run.as_ref().map_or("", |run| run.as_str());
     // Writing into a String cannot fail.
-    let _ = writeln!(page, "# Run {run}\n\n{}\n\n## Steps\n", headline(report));
+    let _ = writeln!(page, "# Run {run}\n\n{}\n", headline(report));
+    let facts = [
+        ("began", report.began_at.map(words::moment)),
+        ("asked for by", report.actor.clone()),
+        ("spec", report.spec_digest.clone()),
+    ];
+    for (what, fact) in facts {
+        if let Some(fact) = fact {
+            let _ = writeln!(page, "- {what}: {fact}");
+        }
+    }
+    let _ = writeln!(page, "\n## Steps\n");
     let _ = writeln!(page, "| step | state | attempts | took | note |\n|---|---|---|---|---|");
     for step in &report.steps {
         let note = cell(step.note.as_deref().unwrap_or_default());
-        let took = words::duration(step.elapsed_ms);
+        let took = took(step);
         let _ = writeln!(page, "| `{}` | {} | {} | {took} | {note} |", step.id, state(step), step.attempts);
     }
     if let Some(failure) = &report.error {
@@ -118,6 +129,11 @@ pub fn markdown(report: &RunReport) -> String {
         }
     }
     page
+}
+
+/// How long a step took; nothing for one that was not begun, or that another process began.
+fn took(step: &StepReport) -> String {
+    if step.attempts == 0 || step.elapsed_ms == 0 { String::new() } else { words::duration(step.elapsed_ms) }
 }
 
 /// A finished step by what it did, another by where it stands.

@@ -54,7 +54,8 @@ pub enum Verb {
 /// # Errors
 /// A refusal that ended the command and that nobody has printed yet.
 pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let app = async || App::open(common.state.as_deref()).await;
+    let app = async || App::open(common.state_dir().as_deref()).await;
+    let look = async || App::look(common.state_dir().as_deref()).await;
     match verb {
         Verb::Init(args) => init::run(&args, common, printer),
         Verb::Validate(args) => validate::run(&args, common, printer),
@@ -64,10 +65,11 @@ pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit,
         Verb::Up(args) => Ok(up::run(&args, common, printer).await),
         Verb::Resume(args) => Ok(resume::run(&args, common, printer).await),
         Verb::Down(args) => Ok(down::run(&args, common, printer).await),
-        Verb::Status(args) => status::run(&args, &app().await?, printer).await,
-        Verb::Runs(args) => runs::run(&args, &app().await?, printer).await,
+        Verb::Status(args) => status::run(&args, &look().await?, printer).await,
+        Verb::Runs(args) => runs::run(&args, &look().await?, printer).await,
+        Verb::Run(args) if args.only_looks() => run::run(&args, &look().await?, printer).await,
         Verb::Run(args) => run::run(&args, &app().await?, printer).await,
-        Verb::Lock(args) => lock::run(&args, &app().await?, printer).await,
+        Verb::Lock(args) => lock::run(&args, &look().await?, printer).await,
         Verb::Providers(args) => providers::run(&args, printer).await,
         Verb::Explain(args) => explain::run(&args, printer),
         Verb::Completions(args) => completions::run(&args, printer),

@@ -8,9 +8,14 @@ pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        60_000..3_600_000 => format!("{} m {} s", ms / 60_000, ms % 60_000 / 1_000),
-        _ => format!("{} h {} m", ms / 3_600_000, ms % 3_600_000 / 60_000),
+        60_000..3_600_000 => two(ms / 60_000, "m", ms % 60_000 / 1_000, "s"),
+        _ => two(ms / 3_600_000, "h", ms % 3_600_000 / 60_000, "m"),
     }
+}
+
+/// The second unit only when there is something of it.
+fn two(whole: u64, unit: &str, rest: u64, small: &str) -> String {
+    if rest == 0 { format!("{whole} {unit}") } else { format!("{whole} {unit} {rest} {small}") }
 }
 
 /// Words of others as a terminal may show them: without escape sequences and other control characters, which could
@@ -74,9 +79,6 @@ mod tests {
     #[test]
     fn durations_have_two_units_at_most() {
         let shown = [0, 999, 1_000, 59_999, 60_000, 3_599_999, 3_600_000, 90_000_000].map(super::duration);
-        assert_eq!(
-            shown,
-            ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 m 0 s", "59 m 59 s", "1 h 0 m", "25 h 0 m"]
-        );
+        assert_eq!(shown, ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 m", "59 m 59 s", "1 h", "25 h"]);
     }
 }

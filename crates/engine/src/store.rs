@@ -80,7 +80,7 @@ pub struct StoredRun {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else has the lease.
-    #[error("platform `{}` is locked by {}@{} (pid {}) since {}", .0.platform, .0.holder.user, .0.holder.host, .0.holder.pid, .0.since)]
+    #[error("platform `{}` is locked by {}@{} (pid {}) since {}", .0.platform, .0.holder.user, .0.holder.host, .0.holder.pid, .0.since.strftime("%Y-%m-%d %H:%M:%SZ"))]
     Locked(Box<Held>),
     /// We had the lease and have it no more: nothing was written.
     #[error("the lease on platform `{platform}` was lost: epoch {ours} is no longer current")]

@@ -32,5 +32,6 @@ pub use event::{Event, LedgerChange, Outcome, StepEvent};
 pub use failure::{Class, Code, Failure};
 pub use id::{PlatformName, RunId, StepId};
 pub use model::{Model, derive};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, place};
 pub use platform::Platform;
+pub use source::did_you_mean;

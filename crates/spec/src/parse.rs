@@ -17,6 +17,14 @@ pub struct Parsed {
     pub findings: Vec<Finding>,
 }
 
+/// Line and column, from 1, of a path such as `spec.addons[0]` in a file that [`parse`] took, or of the nearest thing
+/// around it: for findings of those who know more than the file.
+pub fn place(text: &str, path: &str) -> Option<(u64, u64)> {
+    let (tree, _) = Tree::read(text);
+    let at = tree?.locate(path);
+    Some((at.line, at.column))
+}
+
 /// Reads a file and checks everything that can be checked without looking at the world.
 ///
 /// `file_name` is only repeated in the findings.

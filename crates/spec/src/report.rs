@@ -204,6 +204,15 @@ pub struct RunReport {
     pub platform: Option<PlatformName>,
     /// Where it stands.
     pub status: RunStatus,
+    /// When it was created.
+    #[serde(default)]
+    pub began_at: Option<Timestamp>,
+    /// Who asked for it: `user@host`.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// Digest of the spec that it was made from.
+    #[serde(default)]
+    pub spec_digest: Option<String>,
     /// Sums over `steps`.
     pub counts: Counts,
     /// Every step, in the plan's order.

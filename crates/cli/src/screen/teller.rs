@@ -142,8 +142,12 @@ impl Teller {
                     Outcome::Unchanged => ("unchanged", pale),
                     Outcome::Skipped => ("skipped", pale),
                 };
-                let elapsed = self.reading.as_ref()?.step(step, recorded.at)?.elapsed_ms;
-                say(word, style, format!("{} ({})", self.title(step), words::duration(elapsed)))
+                // A step found done that another process began: how long that took, nobody saw.
+                let took = match self.reading.as_ref()?.step(step, recorded.at)?.elapsed_ms {
+                    0 => String::new(),
+                    elapsed => format!(" ({})", words::duration(elapsed)),
+                };
+                say(word, style, format!("{}{took}", self.title(step)))
             }
             StepEvent::Retrying { not_before, .. } => {
                 say("retries", look, format!("{}; next try {}", self.note(step), words::moment(*not_before)))

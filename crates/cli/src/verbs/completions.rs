@@ -1,8 +1,7 @@
-use clap::CommandFactory;
 use clap_complete::Shell;
 use platform_app::Refusal;
 
-use crate::{args::Cli, exit::Exit, printer::Printer};
+use crate::{args, exit::Exit, printer::Printer};
 
 /// Print the completion script of a shell
 ///
@@ -20,7 +19,7 @@ pub struct Args {
 
 pub fn run(args: &Args, printer: &Printer) -> Result<Exit, Refusal> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "platform", &mut script);
+    clap_complete::generate(args.shell, &mut args::command(), "platform", &mut script);
     printer.text(String::from_utf8_lossy(&script));
     Ok(Exit::Ok)
 }

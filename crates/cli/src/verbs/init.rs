@@ -24,7 +24,7 @@ pub fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refu
     let provider = common.provider.as_deref().unwrap_or(specs::DEFAULT_PROVIDER);
     specs::init(file, &args.blueprint, provider)?;
     if printer.wants_json() {
-        printer.json(&json!({"schema": "platform.init/v1", "file": file}));
+        printer.json(&json!({"schema": "platform.init/v1", "file": file.to_string_lossy()}));
     } else {
         printer.text(format_args!("wrote {}\n", file.display()));
         printer.say("read it, change it, and then: platform plan");

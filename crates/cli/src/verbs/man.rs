@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 use platform_app::Refusal;
 use serde_json::json;
 
-use crate::{args::Cli, exit::Exit, printer::Printer};
+use crate::{args, exit::Exit, printer::Printer};
 
 /// Print the manual
 ///
@@ -22,17 +21,17 @@ pub struct Args {
 pub fn run(args: &Args, printer: &Printer) -> Result<Exit, Refusal> {
     let Some(dir) = &args.out else {
         let mut page = Vec::new();
-        Man::new(Cli::command())
+        Man::new(args::command())
             .render(&mut page)
             .map_err(|error| crate::exit::out_of_order("render the manual page").caused_by(&error))?;
         printer.text(String::from_utf8_lossy(&page));
         return Ok(Exit::Ok);
     };
     fs_err::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+        .and_then(|()| clap_mangen::generate_to(args::command(), dir))
         .map_err(|error| super::cannot_write(dir, &error))?;
     if printer.wants_json() {
-        printer.json(&json!({"schema": "platform.man/v1", "out": dir}));
+        printer.json(&json!({"schema": "platform.man/v1", "out": dir.to_string_lossy()}));
     } else {
         printer.say(format_args!("wrote the manual to {}", dir.display()));
     }

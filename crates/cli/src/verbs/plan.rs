@@ -11,7 +11,7 @@ use crate::{args::Common, exit::Exit, printer::Printer, table, words};
 /// Show what would be done, and change nothing
 ///
 /// Lists the steps of a flow with what each would do to what exists: create, change, keep, or remove. What depends on an
-/// earlier step is unknown until that step is done.
+/// earlier step is unknown until that step is done. Exits as `platform up` would when something keeps it from beginning.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  platform plan\n  platform plan down\n  platform plan up --output json")]
 pub struct Args {
@@ -27,9 +27,12 @@ enum Flow {
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let wanted = specs::load(&common.chosen())?;
+    let wanted = match args.flow {
+        Flow::Up => specs::load(&common.chosen())?,
+        Flow::Down => specs::load_for_removal(&common.chosen())?,
+    };
     printer.findings(&wanted.findings);
-    let app = App::open(common.state.as_deref()).await?;
+    let app = App::open(common.state_dir().as_deref()).await?;
     let flow = match args.flow {
         Flow::Up => carry::Flow::Up,
         Flow::Down => carry::Flow::Down,
@@ -47,7 +50,7 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
             "typical_ms": typical_ms,
             "findings": findings,
         }));
-        return Ok(Exit::Ok);
+        return Ok(Exit::of_findings(&findings));
     }
     let rows: Vec<_> = lines.iter().map(|line| row(line, flow)).collect();
     printer.text(table::render(&["STEP", "EFFECT", "TYPICALLY", "WHAT"], &rows));
@@ -56,7 +59,11 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
         lines.len(),
         words::duration(typical_ms)
     ));
-    Ok(Exit::Ok)
+    let exit = Exit::of_findings(&findings);
+    if exit != Exit::Ok {
+        printer.diagnostic("`platform up` will not begin before the errors above are mended");
+    }
+    Ok(exit)
 }
 
 fn row(line: &PlanLine, flow: carry::Flow) -> Vec<String> {

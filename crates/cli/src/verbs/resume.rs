@@ -19,7 +19,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("resume", printer, async |carried: &Carried| {
-        let app = App::open(common.state.as_deref()).await?;
+        let app = App::open(common.state_dir().as_deref()).await?;
         let run = match &args.run {
             Some(run) => runs::find(&app, run).await?,
             None => runs::only_resumable(&app).await?,

@@ -65,6 +65,13 @@ enum Format {
 /// How often a followed journal is looked at. People notice half a second; SQLite does not notice two reads in one.
 const LOOK: Duration = Duration::from_millis(250);
 
+impl Args {
+    /// Whether it leaves the state as it is.
+    pub fn only_looks(&self) -> bool {
+        !matches!(self.what, What::Abandon { .. })
+    }
+}
+
 pub async fn run(args: &Args, app: &App, printer: &Printer) -> Result<Exit, Refusal> {
     match &args.what {
         What::Show { run } => {
@@ -123,7 +130,7 @@ async fn events(app: &App, run: &RunId, follow: bool, printer: &Printer) -> Resu
                 ));
             }
         }
-        if !goes_on || printer.reader_is_gone() {
+        if !goes_on || printer.nobody_reads() {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;

@@ -1,4 +1,4 @@
-use platform_app::{App, Refusal, runs};
+use platform_app::{App, Refusal, runs, status};
 use serde_json::json;
 
 use crate::{exit::Exit, printer::Printer, table, words};
@@ -19,6 +19,7 @@ pub struct Args {
 pub async fn run(args: &Args, app: &App, printer: &Printer) -> Result<Exit, Refusal> {
     let mut lines = runs::list(app).await?;
     if let Some(platform) = &args.platform {
+        status::known(app, platform).await?;
         lines.retain(|line| line.platform.as_str() == platform);
     }
     if printer.wants_json() {

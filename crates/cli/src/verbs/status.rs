@@ -17,6 +17,7 @@ pub struct Args {
 pub async fn run(args: &Args, app: &App, printer: &Printer) -> Result<Exit, Refusal> {
     let mut platforms = status::list(app).await?;
     if let Some(name) = &args.platform {
+        status::known(app, name).await?;
         platforms.retain(|platform| platform.platform.as_str() == name);
     }
     if printer.wants_json() {
@@ -66,11 +67,11 @@ fn one(platform: &status::PlatformStatus) -> String {
         .resources
         .iter()
         .map(|entry| {
-            let whose = if entry.owned { "ours" } else { "adopted" };
-            vec![entry.key.clone(), entry.kind.clone(), whose.to_owned(), entry.external_id.clone()]
+            let fate = if entry.owned { "removed" } else { "kept" };
+            vec![entry.key.clone(), entry.kind.clone(), fate.to_owned(), entry.external_id.clone()]
         })
         .collect();
     text.push('\n');
-    text.push_str(&table::render(&["RESOURCE", "KIND", "WHOSE", "NAME OUTSIDE"], &rows));
+    text.push_str(&table::render(&["RESOURCE", "KIND", "BY DOWN", "NAME OUTSIDE"], &rows));
     text
 }

@@ -18,7 +18,7 @@ pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("up", printer, async |carried: &Carried| {
         let wanted = specs::load(&common.chosen())?;
         printer.findings(&wanted.findings);
-        let app = App::open(common.state.as_deref()).await?;
+        let app = App::open(common.state_dir().as_deref()).await?;
         carry::up(&app, &wanted, carried.how(common, false)).await
     })
     .await

@@ -50,7 +50,7 @@ pub fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refu
         printer.json(&json!({
             "schema": "platform.validate/v1",
             "valid": errors == 0,
-            "files": files,
+            "files": files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>(),
             "findings": findings,
         }));
     } else if !findings.is_empty() {

@@ -104,7 +104,14 @@ fn a_run_that_fails_exits_1_and_is_one_json_document_with_its_error() {
         })
         .collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
-    assert!(bed.run(&["run", "report", run]).stdout.starts_with(&format!("# Run {run}\n")));
+    let page = bed.run(&["run", "report", run]).stdout;
+    assert!(page.starts_with(&format!("# Run {run}\n")));
+    let shown = bed.run(&["run", "report", run, "--format", "json"]).json();
+    for key in ["began_at", "actor", "spec_digest"] {
+        let value = shown[key].as_str().unwrap_or_else(|| panic!("no {key} in {shown}"));
+        let shown_as = if key == "began_at" { value[..19].replace('T', " ") } else { value.to_owned() };
+        assert!(!value.is_empty() && page.contains(&shown_as), "{key} is not in {page}");
+    }
     assert_eq!(bed.run(&["resume", run, "--output", "json"]).json()["error"]["code"], "P0705");
     assert_eq!(bed.run(&["resume"]).code, 2);
 }
@@ -144,10 +151,14 @@ fn a_second_command_is_told_who_holds_the_lock_and_signals_stop_the_first_one() 
     let message = second.json()["error"]["message"].as_str().expect("a message").to_owned();
     let lock = bed.run(&["lock", "show", "--output", "json"]).json()["locks"][0].clone();
     assert_eq!(lock["holder"]["pid"].to_string(), pid);
-    for word in [&pid, lock["holder"]["host"].as_str().unwrap_or("?"), lock["since"].as_str().unwrap_or("?")]
-    {
+    // To the second: nobody reads nanoseconds.
+    let since = lock["since"].as_str().unwrap_or("?")[..19].replace('T', " ") + "Z";
+    for word in [&pid, lock["holder"]["host"].as_str().unwrap_or("?"), &since] {
         assert!(message.contains(word), "{message} does not name {word}");
     }
+    let resumed = bed.run(&["resume", "--output", "json"]);
+    assert_eq!((resumed.code, resumed.json()["error"]["code"].as_str()), (75, Some("P0101")), "{resumed:?}");
+    assert!(resumed.stderr.contains(&pid), "{resumed:?}");
     let release = bed.run(&["lock", "release", "--output", "json"]);
     assert_eq!((release.code, release.json()["error"]["code"].as_str()), (75, Some("P0910")));
     assert_eq!(bed.run(&["run", "abandon", "01", "--because", "test"]).code, 75);

@@ -35,6 +35,7 @@ pub struct App {
     pub host: Option<Template>,
     /// The port it listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// Path that says it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]

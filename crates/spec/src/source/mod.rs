@@ -82,10 +82,7 @@ impl Issue {
 }
 
 /// The candidate nearest to `wrong`, when one is near enough to be what was meant.
-pub(crate) fn did_you_mean<'a>(
-    wrong: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase();
     candidates
         .into_iter()
