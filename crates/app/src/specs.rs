@@ -263,6 +263,7 @@ fn of_blueprint(name: &str, text: &str, platform: &Platform) -> Vec<Finding> {
     let finding = |severity, code, path: &str, message: String, hint: String| {
         let at = place(text, path);
         Finding {
+            class: None,
             code: Code::new(code),
             severity,
             message,

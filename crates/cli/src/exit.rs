@@ -182,6 +182,7 @@ mod tests {
     #[test]
     fn findings_mean_what_their_first_error_means() {
         let finding = |code, severity| Finding {
+            class: None,
             code: Code::new(code),
             severity,
             message: String::new(),
