@@ -42,10 +42,7 @@ async fn the_refusal_names_user_host_pid_and_since() {
     never_dead(&store, "one", at(0)).await.unwrap();
     let failure = never_dead(&store, "two", at(1)).await.unwrap_err().into_failure();
     assert_eq!(failure.code.as_str(), "P0101");
-    assert_eq!(
-        failure.message,
-        "platform `demo` is locked by ada@loft (pid 42) since 2026-05-28T20:26:40.123456789Z"
-    );
+    assert_eq!(failure.message, "platform `demo` is locked by ada@loft (pid 42) since 2026-05-28 20:26:40Z");
 }
 
 #[tokio::test]
@@ -135,4 +132,18 @@ async fn a_lock_is_released_only_from_the_holder_that_was_named() {
     let freed = store.release_lock(&demo(), "one").await.unwrap().expect("it was held");
     assert_eq!(freed.holder.id, "one");
     assert_eq!(code(store.renew(&lease, Duration::from_secs(1), at(1)).await), "P0102");
+}
+
+/// Looking makes nothing; where there is no state, there is nothing to see.
+#[tokio::test]
+async fn looking_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    assert!(platform_state::Sqlite::look(&nowhere).await.unwrap().platforms().await.unwrap().is_empty());
+    assert!(!nowhere.exists());
+
+    let store = open(dir.path()).await;
+    never_dead(&store, "one", at(0)).await.unwrap();
+    let seen = platform_state::Sqlite::look(dir.path()).await.unwrap();
+    assert_eq!(seen.leases().await.unwrap().len(), 1);
 }
