@@ -3,5 +3,9 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`kube`] | the Kubernetes API |
+//! | [`play`] | controllers on it |
+//! | [`keep`] | what outlives the process |
 
+pub mod keep;
 pub mod kube;
+pub mod play;

@@ -102,6 +102,11 @@ impl Catalog {
         self.any(|it| it.group == group && it.version == version && it.kind == kind)
     }
 
+    /// A resource by where its objects are stored (`apps/deployments`), in the version that comes first.
+    pub fn stored(&self, stored_as: &str) -> Option<Arc<Resource>> {
+        self.any(|it| &*it.stored_as == stored_as)
+    }
+
     fn any(&self, fits: impl Fn(&Resource) -> bool) -> Option<Arc<Resource>> {
         if let Some(found) = self.built_in.iter().find(|it| fits(it)) {
             return Some(found.clone());
