@@ -5,7 +5,9 @@
 //! | [`kube`] | the Kubernetes API |
 //! | [`play`] | controllers on it |
 //! | [`keep`] | what outlives the process |
+//! | [`parts`] | what every emulator is built from: faults, transitions, call log, ids, tags, pages |
 
 pub mod keep;
 pub mod kube;
 pub mod play;
+pub mod parts;
