@@ -15,6 +15,7 @@ pub mod bundle;
 pub mod catalogue;
 mod digest;
 mod download;
+mod embedded;
 pub mod error;
 pub mod sources;
 pub mod store;

@@ -7,7 +7,8 @@ pub const BUNDLE_VARIABLE: &str = "PLATFORM_BUNDLE";
 /// Names the mirror: an `https://`, `http://` or `file://` base.
 pub const MIRROR_VARIABLE: &str = "PLATFORM_ARTIFACT_MIRROR";
 
-/// The places that are searched, in this order: cache, bundle, then the mirror — or, without a mirror, the URL itself.
+/// The places that are searched, in this order: cache, bundle, then the mirror — or, without a mirror, this program, which
+/// holds what the starter platform needs, and the URL itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Folder of files already checked, by digest. Made when it is missing.
@@ -19,7 +20,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Only the cache and the URLs themselves.
+    /// Only the cache, this program and the URLs themselves.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self { cache: cache.into(), bundle: None, mirror: None }
     }

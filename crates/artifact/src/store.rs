@@ -12,6 +12,7 @@ use crate::{
     bundle::Bundle,
     digest,
     download::{Downloader, shown},
+    embedded,
     error::Tried,
 };
 
@@ -83,6 +84,12 @@ impl Artifacts {
                 artifact.check(&bytes, &format!("bundle {}", path.display()))?;
                 return Ok(bytes);
             }
+        }
+        if self.sources.mirror.is_none()
+            && let Some(bytes) = note(tried, &"this program", embedded::read(artifact))
+        {
+            artifact.check(&bytes, "this program")?;
+            return Ok(bytes);
         }
         for place in self.downloader.places(artifact) {
             match self.downloader.fetch(&place, artifact.size).await {
