@@ -131,6 +131,11 @@ impl Book {
         &self.keeper
     }
 
+    /// Whether anything is kept at all.
+    pub fn is_kept(&self) -> bool {
+        self.keeper.0.is_some()
+    }
+
     /// Writes an entry, or writes it anew. It is on disk when [`Keeper::kept`] says so.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         if self.keeper.0.is_some() {

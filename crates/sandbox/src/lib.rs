@@ -9,5 +9,5 @@
 
 pub mod keep;
 pub mod kube;
-pub mod play;
 pub mod parts;
+pub mod play;

@@ -12,6 +12,8 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::keep::{Book, NotKept};
+
 /// How many changes are kept for watchers.
 const KEPT: usize = 10_000;
 
@@ -58,6 +60,23 @@ impl Change {
 pub struct Store {
     inner: Mutex<Inner>,
     revision: watch::Sender<u64>,
+    book: Book,
+}
+
+/// The entry of the book that holds the latest revision. No object's entry is called so: those have two line ends.
+const REVISION: &str = "revision";
+
+impl Key {
+    /// The name of its entry in a book.
+    fn entry(&self) -> String {
+        format!("{}\n{}\n{}", self.kind, self.namespace, self.name)
+    }
+
+    fn of_entry(entry: &str) -> Option<Self> {
+        let mut parts = entry.split('\n');
+        let kind = parts.next()?.into();
+        Some(Self { kind, namespace: parts.next()?.to_owned(), name: parts.next()?.to_owned() })
+    }
 }
 
 struct Inner {
@@ -85,11 +104,37 @@ impl Default for Store {
     fn default() -> Self {
         // Clients take 0 for "any version", so the first real one is 1.
         let inner = Inner { revision: 1, objects: BTreeMap::new(), changes: VecDeque::new() };
-        Self { inner: Mutex::new(inner), revision: watch::Sender::new(1) }
+        Self { inner: Mutex::new(inner), revision: watch::Sender::new(1), book: Book::default() }
     }
 }
 
 impl Store {
+    /// What a book holds, written on in it. Changes before are forgotten: who watched from there lists anew.
+    ///
+    /// # Errors
+    /// A book that cannot be read.
+    pub async fn open(book: Book) -> Result<Self, sqlx::Error> {
+        let (mut revision, mut objects) = (1, BTreeMap::new());
+        for (entry, bytes) in book.load().await? {
+            let value: Value =
+                serde_json::from_slice(&bytes).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            match Key::of_entry(&entry) {
+                Some(key) => drop(objects.insert(key, Arc::new(value))),
+                None => revision = value.as_u64().unwrap_or(revision),
+            }
+        }
+        let inner = Inner { revision, objects, changes: VecDeque::new() };
+        Ok(Self { inner: Mutex::new(inner), revision: watch::Sender::new(revision), book })
+    }
+
+    /// Returns when everything that was changed so far outlives the process.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn kept(&self) -> Result<(), NotKept> {
+        self.book.keeper().kept().await
+    }
+
     /// An object.
     pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
         self.read(|inner| inner.objects.get(key).cloned())
@@ -162,6 +207,13 @@ impl Store {
             Some(object) => drop(inner.objects.insert(key.clone(), object.clone())),
             None => drop(inner.objects.remove(key)),
         }
+        if self.book.is_kept() {
+            match &after {
+                Some(object) => self.book.put(&key.entry(), object.to_string().as_bytes()),
+                None => self.book.remove(&key.entry()),
+            }
+            self.book.put(REVISION, revision.to_string().as_bytes());
+        }
         let change = Change { revision, key: key.clone(), before, after };
         inner.changes.push_back(change.clone());
         if inner.changes.len() > KEPT {
@@ -219,6 +271,23 @@ mod tests {
             Ok::<_, Infallible>(Some(object))
         };
         store.change(&key(namespace, name), change).expect("infallible")
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_there_in_the_next_life_with_its_revision() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let keeper = crate::keep::Keeper::open(&dir.path().join("s.db")).await.expect("opened");
+        let store = Store::open(keeper.book("kube/one")).await.expect("empty");
+        put(&store, "a", "x", 1);
+        put(&store, "a", "y", 2);
+        let gone = store.change(&key("a", "x"), |_| Ok::<_, Infallible>(None)).expect("infallible");
+        assert!(gone.is_some());
+        store.kept().await.expect("written");
+        let again = Store::open(keeper.book("kube/one")).await.expect("read");
+        assert_eq!(again.revision(), store.revision());
+        assert_eq!(again.get(&key("a", "x")), None);
+        assert_eq!(again.get(&key("a", "y")), store.get(&key("a", "y")));
+        assert_eq!(again.changes_after(2).expect_err("history is not kept").oldest, again.revision());
     }
 
     #[test]
