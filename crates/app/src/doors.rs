@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use platform_artifact::{Artifacts, Sources};
-use platform_flows::{Doors, trees::TreeStore};
+use platform_flows::{Doors, doors::Network, trees::TreeStore};
 use platform_gitops::Git;
 use platform_provider::Provider;
 use platform_spec::Failure;
@@ -26,5 +26,11 @@ pub(crate) async fn open(app: &App) -> Result<Arc<Doors>, Failure> {
     }
     let artifacts = Artifacts::new(Sources::from_env(place::cache_dir(&app.dir).join("artifacts")))?;
     let git = Git::find(app.dir.join("git")).await?;
-    Ok(Arc::new(Doors::new(kinds, artifacts, git, TreeStore::new(app.dir.join("trees")))))
+    Ok(Arc::new(Doors::new(
+        kinds,
+        artifacts,
+        Arc::new(git),
+        TreeStore::new(app.dir.join("trees")),
+        Arc::new(Network),
+    )))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,7 +20,7 @@ use crate::{
     ownership::{Ownership, check_owner, host_of, place},
     record::{Record, Wanted, Zone, host},
     refusal::DnsError,
-    wire::Wire,
+    wire::{Road, Wire},
 };
 
 /// How long one exchange over TCP may take, unless [`Dns::with_limit`] says otherwise.
@@ -102,8 +103,13 @@ impl Dns {
         let deed = format!("could not use zone `{}`", zone.name);
         let made = || {
             check_owner(owner)?;
-            let wire =
-                Wire { server: zone.server.clone(), signer: zone.signer()?, now: system_time, limit: LIMIT };
+            let wire = Wire {
+                server: zone.server.clone(),
+                signer: zone.signer()?,
+                now: Arc::new(system_time),
+                limit: LIMIT,
+                road: None,
+            };
             Ok(Self { origin: zone.origin()?, owner: owner.to_owned(), wire, zone: zone.clone() })
         };
         made().map_err(|error: DnsError| error.into_failure(deed))
@@ -111,8 +117,15 @@ impl Dns {
 
     /// Signs with another clock: seconds since 1970.
     #[must_use]
-    pub fn with_clock(mut self, now: fn() -> u64) -> Self {
-        self.wire.now = now;
+    pub fn with_clock(mut self, now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.wire.now = Arc::new(now);
+        self
+    }
+
+    /// Sends its messages by another way than the network.
+    #[must_use]
+    pub fn by(mut self, road: Arc<dyn Road>) -> Self {
+        self.wire.road = Some(road);
         self
     }
 

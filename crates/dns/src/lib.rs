@@ -27,3 +27,4 @@ pub use change::Seen;
 pub use client::{Answer, Changed, Dns, Owned, Removed};
 pub use record::{Record, Target, Tsig, Zone};
 pub use refusal::DnsError;
+pub use wire::Road;

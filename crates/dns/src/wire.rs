@@ -4,8 +4,9 @@
 //! client hides the one thing that a person needs when a key is refused: the error code inside the reply's TSIG record
 //! (such a reply is unsigned, and is dropped there as "missing tsig"); it also keeps at most eight messages of a transfer.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use hickory_proto::{
     op::{Edns, Message, MessageType, Query, ResponseCode},
     rr::{Name, Record, RecordType, TSigVerifier, TSigner, rdata::tsig::TsigError},
@@ -23,13 +24,25 @@ const UDP_PAYLOAD: u16 = 1232;
 /// Tries over UDP, each waiting twice as long as the one before, then once over TCP.
 const UDP_WAITS: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(2000)];
 
+/// Another way for messages than the network: a simulation answers them in the same process.
+#[async_trait]
+pub trait Road: Send + Sync {
+    /// Brings one message to a server; what it answers: one message, or all of a zone transfer.
+    ///
+    /// # Errors
+    /// What stands for a broken connection.
+    async fn exchange(&self, server: &str, message: Vec<u8>) -> std::io::Result<Vec<Vec<u8>>>;
+}
+
 /// A server, the key it knows us by, and the time.
 #[derive(Clone)]
 pub(crate) struct Wire {
     pub(crate) server: String,
     pub(crate) signer: TSigner,
-    pub(crate) now: fn() -> u64,
+    pub(crate) now: Arc<dyn Fn() -> u64 + Send + Sync>,
     pub(crate) limit: Duration,
+    /// Absent: UDP and TCP.
+    pub(crate) road: Option<Arc<dyn Road>>,
 }
 
 impl Wire {
@@ -41,6 +54,9 @@ impl Wire {
         let mut edns = Edns::new();
         edns.set_max_payload(UDP_PAYLOAD);
         message.set_edns(edns);
+        if self.road.is_some() {
+            return self.tell(message, signed).await;
+        }
         let address = self.addresses().await?.remove(0);
         for wait in UDP_WAITS {
             match timeout(wait.min(self.limit), self.by_udp(&message, address, signed)).await {
@@ -56,10 +72,8 @@ impl Wire {
     /// Sends one message over TCP and gives back the reply, whatever its response code.
     pub(crate) async fn tell(&self, message: Message, signed: bool) -> Result<Message, DnsError> {
         let work = async {
-            let mut stream = self.connect().await?;
             let (bytes, mut verifier) = self.prepare(&message, signed)?;
-            send(&mut stream, &bytes).await.map_err(|cause| self.io(cause))?;
-            let reply = receive(&mut stream).await.map_err(|cause| self.io(cause))?;
+            let reply = self.send(bytes).await?.receive().await.map_err(|cause| self.io(cause))?;
             self.check(&message, &reply, verifier.as_mut())
         };
         timeout(self.limit, work).await.map_err(|_| self.silent())?
@@ -70,13 +84,12 @@ impl Wire {
         let mut message = Message::query();
         message.metadata.recursion_desired = false;
         message.add_query(Query::query(zone.clone(), RecordType::AXFR));
-        let mut stream = timeout(self.limit, self.connect()).await.map_err(|_| self.silent())??;
         let (bytes, mut verifier) = self.prepare(&message, true)?;
-        send(&mut stream, &bytes).await.map_err(|cause| self.io(cause))?;
+        let mut answers = timeout(self.limit, self.send(bytes)).await.map_err(|_| self.silent())??;
         let mut records: Vec<Record> = Vec::new();
         // It begins and ends with the zone's SOA record.
         while records.len() < 2 || records.last().is_some_and(|last| last.record_type() != RecordType::SOA) {
-            let reply = timeout(self.limit, receive(&mut stream)).await.map_err(|_| self.silent())?;
+            let reply = timeout(self.limit, answers.receive()).await.map_err(|_| self.silent())?;
             let reply = self.check(&message, &reply.map_err(|cause| self.io(cause))?, verifier.as_mut())?;
             match reply.metadata.response_code {
                 ResponseCode::NoError => records.extend(reply.answers),
@@ -180,6 +193,17 @@ impl Wire {
         }
     }
 
+    /// Sends a message; its answers come one after the other.
+    async fn send(&self, bytes: Vec<u8>) -> Result<Answers, DnsError> {
+        if let Some(road) = &self.road {
+            let answers = road.exchange(&self.server, bytes).await.map_err(|cause| self.io(cause))?;
+            return Ok(Answers::Here(answers.into()));
+        }
+        let mut stream = self.connect().await?;
+        send(&mut stream, &bytes).await.map_err(|cause| self.io(cause))?;
+        Ok(Answers::Tcp(stream))
+    }
+
     async fn connect(&self) -> Result<TcpStream, DnsError> {
         let mut failed = None;
         for address in self.addresses().await? {
@@ -202,6 +226,23 @@ impl Wire {
 
     fn silent(&self) -> DnsError {
         DnsError::Silent { server: self.server.clone(), limit: self.limit }
+    }
+}
+
+/// Answers to one message.
+enum Answers {
+    Tcp(TcpStream),
+    Here(VecDeque<Vec<u8>>),
+}
+
+impl Answers {
+    async fn receive(&mut self) -> std::io::Result<Vec<u8>> {
+        match self {
+            Self::Tcp(stream) => receive(stream).await,
+            Self::Here(messages) => {
+                messages.pop_front().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+            }
+        }
     }
 }
 

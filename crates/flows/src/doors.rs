@@ -5,11 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use async_trait::async_trait;
 use platform_artifact::Artifacts;
+use platform_dns::Dns;
 use platform_engine::step::Call;
-use platform_gitops::{Git, Remote};
+use platform_gitops::{Remote, Repositories};
 use platform_kube::Cluster;
-use platform_provider::{ClusterRequest, Provider, SecretString};
+use platform_provider::{Access, ClusterRequest, Provider, SecretString};
 use platform_spec::{Class, Code, Failure, secret::SecretRef};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
@@ -22,11 +24,40 @@ pub struct Doors {
     pub providers: BTreeMap<String, Arc<dyn Provider>>,
     /// Pinned files from outside.
     pub artifacts: Artifacts,
-    /// The `git` program.
-    pub git: Git,
+    /// Git repositories.
+    pub git: Arc<dyn Repositories>,
     /// Rendered trees.
     pub trees: TreeStore,
+    /// The ways to clusters and zones.
+    pub roads: Arc<dyn Roads>,
     clusters: Mutex<HashMap<String, Cluster>>,
+}
+
+/// The ways to clusters and zones: the network, or a simulation in this process.
+#[async_trait]
+pub trait Roads: Send + Sync {
+    /// Connects to a cluster.
+    ///
+    /// # Errors
+    /// What is wrong with the kubeconfig.
+    async fn cluster(&self, access: &Access) -> Result<Cluster, Failure>;
+
+    /// Sends what is said to a zone's server by this way.
+    fn zone(&self, dns: Dns) -> Dns;
+}
+
+/// The network.
+pub struct Network;
+
+#[async_trait]
+impl Roads for Network {
+    async fn cluster(&self, access: &Access) -> Result<Cluster, Failure> {
+        Cluster::connect(&access.kubeconfig().await?, access.context.as_deref()).await
+    }
+
+    fn zone(&self, dns: Dns) -> Dns {
+        dns
+    }
 }
 
 /// A cluster, as steps name it in their inputs.
@@ -61,10 +92,11 @@ impl Doors {
     pub fn new(
         providers: BTreeMap<String, Arc<dyn Provider>>,
         artifacts: Artifacts,
-        git: Git,
+        git: Arc<dyn Repositories>,
         trees: TreeStore,
+        roads: Arc<dyn Roads>,
     ) -> Self {
-        Self { providers, artifacts, git, trees, clusters: Mutex::default() }
+        Self { providers, artifacts, git, trees, roads, clusters: Mutex::default() }
     }
 
     /// The provider of a kind.
@@ -89,8 +121,7 @@ impl Doors {
             return Ok(cluster.clone());
         }
         let access = self.provider(&reach.provider)?.access(&reach.request).await?;
-        let kubeconfig = access.kubeconfig().await?;
-        let cluster = Cluster::connect(&kubeconfig, access.context.as_deref()).await?;
+        let cluster = self.roads.cluster(&access).await?;
         // Credentials that end are asked for again each time; those that do not are used as they are.
         if access.expires.is_none() {
             open.insert(reach.request.cluster.clone(), cluster.clone());

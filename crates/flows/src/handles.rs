@@ -3,7 +3,10 @@
 use futures::{StreamExt as _, stream};
 use platform_spec::{Failure, model::Model, secret::SecretRef};
 
-use crate::{doors, steps};
+use crate::{
+    doors,
+    steps::{self, dns::Served},
+};
 
 /// Follows every handle that `up` will follow, and says which lead nowhere or to something that cannot be used: of Git,
 /// of zones that we write to, of the backup store, of providers. What is read is forgotten at once.
@@ -12,7 +15,12 @@ use crate::{doors, steps};
 pub async fn unusable(model: &Model) -> Vec<Failure> {
     let zones = steps::dns::zones(model);
     let zones = stream::iter(&zones)
-        .filter_map(async |zone| steps::dns::open(zone, &model.platform).await.err())
+        .filter_map(async |zone| match &zone.served {
+            Served::Server { server, tsig } => {
+                steps::dns::at_server(zone, server, tsig, &model.platform).await.err()
+            }
+            Served::Provider { .. } => None,
+        })
         .collect::<Vec<_>>();
     let store = async {
         let handle = model.backup.as_ref()?.store.credentials_ref.as_ref()?;

@@ -35,7 +35,7 @@ pub async fn search(doors: &Doors, model: &Model, now: Timestamp) -> Found {
         }
     }
     for zone in dns::zones(model) {
-        match in_zone(&zone, &model.platform).await {
+        match in_zone(doors, &zone, &model.platform).await {
             Ok(orphans) => found.orphans.extend(orphans),
             Err(failure) => found.blind.push(failure),
         }
@@ -82,8 +82,8 @@ async fn at_provider(doors: &Doors, reach: &crate::doors::Reach) -> Result<Vec<O
         .collect())
 }
 
-async fn in_zone(zone: &dns::NamedZone, owner: &str) -> Result<Vec<Orphan>, Failure> {
-    let owned = dns::open(zone, owner).await?.list_owned().await?;
+async fn in_zone(doors: &Doors, zone: &dns::NamedZone, owner: &str) -> Result<Vec<Orphan>, Failure> {
+    let owned = dns::open(doors, zone, owner).await?.list_owned().await?;
     Ok(owned
         .into_iter()
         .map(|name| Orphan {

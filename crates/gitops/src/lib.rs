@@ -22,7 +22,7 @@ pub mod remote;
 mod scratch;
 pub mod tree;
 
-pub use publish::{CommitInfo, Git, History, Published, Seen};
+pub use publish::{CommitInfo, Git, History, Published, Repositories, Seen};
 pub use refusal::GitError;
 pub use remote::Remote;
 pub use tree::{File, MANIFEST, Tree};

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use platform_spec::Failure;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,59 @@ pub struct Published {
     pub changed: bool,
     /// Whether the repository was made too.
     pub created: bool,
+}
+
+/// Repositories that trees are published to: by the `git` program, or in memory for a simulation.
+#[async_trait]
+pub trait Repositories: Send + Sync {
+    /// As [`Git::observe`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn observe(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        tree: &Tree,
+        history: &History,
+    ) -> Result<Seen, Failure>;
+
+    /// As [`Git::publish`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn publish(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        tree: &Tree,
+        history: &History,
+        info: &CommitInfo,
+    ) -> Result<Published, Failure>;
+}
+
+#[async_trait]
+impl Repositories for Git {
+    async fn observe(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        tree: &Tree,
+        history: &History,
+    ) -> Result<Seen, Failure> {
+        Git::observe(self, remote, branch, tree, history).await
+    }
+
+    async fn publish(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        tree: &Tree,
+        history: &History,
+        info: &CommitInfo,
+    ) -> Result<Published, Failure> {
+        Git::publish(self, remote, branch, tree, history, info).await
+    }
 }
 
 impl Git {

@@ -27,6 +27,21 @@ pub enum Kubeconfig {
     At(SecretRef),
 }
 
+/// How to write to a DNS zone, by RFC 2136.
+///
+/// Not `Serialize`, for the same reason.
+#[derive(Clone, Debug)]
+pub struct ZoneAccess {
+    /// The primary server, `HOST:PORT`.
+    pub server: String,
+    /// The name of the key that signs updates.
+    pub key: String,
+    /// How it signs: `hmac-sha256`.
+    pub algorithm: String,
+    /// The key, in base64.
+    pub secret: SecretString,
+}
+
 impl Access {
     /// The kubeconfig's YAML.
     ///

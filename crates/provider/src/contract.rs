@@ -1,11 +1,11 @@
 //! The trait.
 
 use async_trait::async_trait;
-use platform_spec::{Failure, report::Finding};
+use platform_spec::{Class, Code, Failure, report::Finding};
 
 use crate::{
     Access, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned, Removed, Resource,
-    ResourceCall,
+    ResourceCall, ZoneAccess, ZoneRequest,
 };
 
 /// Makes clusters exist somewhere: in a cloud, on machines, or by finding one that is already there.
@@ -106,4 +106,19 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// `not_found` when it is not.
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure>;
+
+    /// How to write to a DNS zone that this provider serves and that takes RFC 2136 updates.
+    ///
+    /// # Guarantees
+    /// As for [`Provider::access`]. A provider without such zones need not answer otherwise than this default.
+    /// # Errors
+    /// `P0717` from a provider that has none; `not_found` for a zone that is not there.
+    async fn zone(&self, request: &ZoneRequest) -> Result<ZoneAccess, Failure> {
+        Err(Failure::new(
+            Code::new("P0717"),
+            Class::Config,
+            format!("provider `{}` does not serve zone `{}`", request.provider, request.zone),
+        )
+        .hint("name a `provider: rfc2136` server for the zone in the spec"))
+    }
 }

@@ -25,11 +25,11 @@ pub mod request;
 pub mod resource;
 pub mod secret;
 
-pub use access::{Access, Kubeconfig};
+pub use access::{Access, Kubeconfig, ZoneAccess};
 pub use contract::Provider;
 pub use describe::{Capabilities, Description};
 pub use reply::{Ensured, Observation, Owned, Ownership, Removed, Thing, Wait};
-pub use request::{ClusterRequest, InventoryRequest, ResourceCall};
+pub use request::{ClusterRequest, InventoryRequest, ResourceCall, ZoneRequest};
 pub use resource::{Resource, Retry};
 pub use secrecy::{ExposeSecret, SecretString};
 

@@ -77,6 +77,23 @@ pub struct InventoryRequest {
     pub credentials: Option<SecretRef>,
 }
 
+/// Which DNS zone is to be written to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ZoneRequest {
+    /// Whose names.
+    pub platform: PlatformName,
+    /// The provider's name in the spec.
+    pub provider: String,
+    /// The zone, without a final dot.
+    pub zone: String,
+    /// The provider's `config` section of the spec.
+    #[serde(default)]
+    pub config: Value,
+    /// Where the provider's credentials can be read.
+    #[serde(default)]
+    pub credentials: Option<SecretRef>,
+}
+
 impl ClusterRequest {
     /// A request with a name and nothing else.
     pub fn new(platform: &str, cluster: &str, provider: &str) -> Self {

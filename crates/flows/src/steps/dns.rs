@@ -3,57 +3,93 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use platform_dns::{Dns, Record, Seen, Tsig, Zone};
 use platform_engine::step::{Call, Observed, Progress, Step};
+use platform_provider::ZoneRequest;
 use platform_spec::{
-    Class, Code, Failure, LedgerChange,
+    Class, Code, Failure, LedgerChange, PlatformName,
     event::LedgerEntry,
-    model::{Model, TsigKey},
+    model::{self, Model, TsigKey},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::cluster::wait_for;
-use crate::doors::{input, secret};
+use crate::doors::{Doors, input, secret};
 
 /// A zone with the names that belong in it, as steps have it in their inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedZone {
     /// Its name.
     pub name: String,
-    /// The primary server, `HOST:PORT`.
-    pub server: String,
-    /// The key that signs updates.
-    pub tsig: TsigKey,
+    /// Who serves it.
+    #[serde(flatten)]
+    pub served: Served,
     /// Seconds that answers may be remembered.
     pub ttl: u32,
     /// Addresses by host.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
 }
 
-/// The zones that we write to by RFC 2136, with their names. Zones of clouds are written by ExternalDNS in the cluster.
+/// Who serves a zone. Both take updates by RFC 2136.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Served {
+    /// A server that the spec names.
+    Server {
+        /// The primary server, `HOST:PORT`.
+        server: String,
+        /// The key that signs updates.
+        tsig: TsigKey,
+    },
+    /// A provider, which is asked for server and key when they are needed.
+    Provider {
+        /// Its kind.
+        provider: String,
+        /// What it is asked.
+        request: ZoneRequest,
+    },
+}
+
+/// The zones that we write to, with their names. Zones of clouds are written by ExternalDNS in the cluster.
 pub fn zones(model: &Model) -> Vec<NamedZone> {
     model
         .dns_zones
         .iter()
-        .filter(|zone| zone.kind == "rfc2136")
         .filter_map(|zone| {
+            let served = match zone.kind.as_str() {
+                "rfc2136" => Served::Server { server: zone.server.clone()?, tsig: zone.tsig.clone()? },
+                BY_PROVIDER => served_by(model, zone)?,
+                _ => return None,
+            };
             let mut hosts: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
             for record in model.dns_records.iter().filter(|record| record.zone == zone.name) {
                 hosts.entry(record.name.clone()).or_default().extend(&record.addresses);
             }
-            Some(NamedZone {
-                name: zone.name.clone(),
-                server: zone.server.clone()?,
-                tsig: zone.tsig.clone()?,
-                ttl: zone.ttl,
-                hosts,
-            })
+            Some(NamedZone { name: zone.name.clone(), served, ttl: zone.ttl, hosts })
         })
         .collect()
+}
+
+/// The provider whose zones take our updates directly.
+const BY_PROVIDER: &str = "sandbox";
+
+fn served_by(model: &Model, zone: &model::DnsZone) -> Option<Served> {
+    let name = zone.provider.as_ref()?;
+    let cluster = model.clusters.iter().find(|cluster| cluster.provider.name == *name)?;
+    let provider = &cluster.provider;
+    let request = ZoneRequest {
+        platform: PlatformName::new(&model.platform),
+        provider: provider.name.clone(),
+        zone: zone.name.clone(),
+        config: json!(provider.config),
+        credentials: provider.credentials_ref.clone(),
+    };
+    Some(Served::Provider { provider: provider.kind.clone(), request })
 }
 
 /// Input of both steps.
@@ -105,47 +141,67 @@ impl Input {
 /// The server refuses zone transfers to our key.
 const NO_TRANSFER: &str = "P0508";
 
-/// Connects to a zone on behalf of an owner; reads its key.
+/// Connects to a zone on behalf of an owner; reads its key, or asks its provider for it.
 ///
 /// # Errors
-/// A handle that leads nowhere, a zone or key that cannot be.
-pub(crate) async fn open(zone: &NamedZone, owner: &str) -> Result<Dns, Failure> {
-    let key = secret(Some(&zone.tsig.secret_ref)).await?.unwrap_or_default();
-    let algorithm = serde_json::to_value(zone.tsig.algorithm).ok();
-    let tsig = Tsig {
-        name: zone.tsig.name.clone(),
-        algorithm: algorithm.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
-        secret: key,
+/// A handle that leads nowhere, a zone or key that cannot be, what the provider refuses.
+pub(crate) async fn open(doors: &Doors, zone: &NamedZone, owner: &str) -> Result<Dns, Failure> {
+    let dns = match &zone.served {
+        Served::Server { server, tsig } => at_server(zone, server, tsig, owner).await?,
+        Served::Provider { provider, request } => {
+            let access = doors.provider(provider)?.zone(request).await?;
+            let tsig = Tsig { name: access.key, algorithm: access.algorithm, secret: access.secret };
+            Dns::new(zone.at(access.server, tsig), owner)?
+        }
     };
-    Dns::new(Zone { name: zone.name.clone(), server: zone.server.clone(), tsig, ttl: zone.ttl }, owner)
-        .map_err(|failure| zone.name_the_secret(failure))
+    Ok(doors.roads.zone(dns))
+}
+
+/// Connects to a zone at a server that the spec names.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn at_server(
+    zone: &NamedZone,
+    server: &str,
+    tsig: &TsigKey,
+    owner: &str,
+) -> Result<Dns, Failure> {
+    let secret = secret(Some(&tsig.secret_ref)).await?.unwrap_or_default();
+    let key = Tsig { name: tsig.name.clone(), algorithm: tsig.algorithm.as_str().to_owned(), secret };
+    Dns::new(zone.at(server.to_owned(), key), owner).map_err(|failure| zone.name_the_secret(failure))
 }
 
 /// The secret of the key is no base64; the server does not accept what it signs.
 const WRONG_SECRET: [&str; 2] = ["P0511", "P0503"];
 
 impl NamedZone {
+    fn at(&self, server: String, tsig: Tsig) -> Zone {
+        Zone { name: self.name.clone(), server, tsig, ttl: self.ttl }
+    }
+
     /// Says where the secret is, when it is the secret that is wrong: the zone's own errors do not know handles.
     fn name_the_secret(&self, failure: Failure) -> Failure {
+        let Served::Server { tsig, .. } = &self.served else { return failure };
         if !WRONG_SECRET.contains(&failure.code.as_str()) {
             return failure;
         }
         let hint = format!(
             "the secret of key `{}` is read from `{}`: mend it there, then `platform resume`",
-            self.tsig.name, self.tsig.secret_ref
+            tsig.name, tsig.secret_ref
         );
         Failure { hints: [vec![hint], failure.hints.clone()].concat(), ..failure }
     }
 }
 
 /// Publishes names, each with a record that says whose it is, and takes out those of ours that are not wanted any more.
-pub(crate) struct Publish;
+pub(crate) struct Publish(pub Arc<Doors>);
 
 #[async_trait]
 impl Step for Publish {
     async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
         let input: Input = input(call)?;
-        let dns = open(&input.zone, &input.owner).await?;
+        let dns = open(&self.0, &input.zone, &input.owner).await?;
         let records = input.records();
         let seen = dns.observe(&records).await.map_err(|failure| input.zone.name_the_secret(failure))?;
         let foreign: Vec<String> = seen
@@ -171,7 +227,7 @@ impl Step for Publish {
             let answers = dns.verify(&records).await?;
             if let Some(answer) = answers.iter().find(|answer| !answer.ok) {
                 let found = answer.found.join(", ");
-                let words = format!("{} at {} (it answers {found})", answer.host, input.zone.server);
+                let words = format!("{} in `{}` (its server answers {found})", answer.host, input.zone.name);
                 return Ok(Observed::InProgress(wait_for(words)));
             }
             let output = json!({ "hosts": input.zone.hosts.keys().collect::<Vec<_>>() });
@@ -189,7 +245,7 @@ impl Step for Publish {
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: Input = input(call)?;
-        let dns = open(&input.zone, &input.owner).await?;
+        let dns = open(&self.0, &input.zone, &input.owner).await?;
         dns.ensure(&input.records()).await.map_err(|failure| input.zone.name_the_secret(failure))?;
         let stale = input.stale(&dns).await?;
         dns.remove(&stale).await?;
@@ -199,7 +255,7 @@ impl Step for Publish {
 }
 
 /// Takes our names out of a zone.
-pub(crate) struct Remove;
+pub(crate) struct Remove(pub Arc<Doors>);
 
 impl Remove {
     /// Names that the zone says are ours; where it cannot list them, those that the spec names.
@@ -230,7 +286,7 @@ impl Remove {
 impl Step for Remove {
     async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
         let input: Input = input(call)?;
-        let dns = open(&input.zone, &input.owner).await?;
+        let dns = open(&self.0, &input.zone, &input.owner).await?;
         let ours = Self::ours(&input, &dns).await?;
         Ok(if ours.is_empty() {
             Observed::Matches { output: json!({ "gone": true }), ledger: Self::drop(&input, &ours) }
@@ -245,7 +301,7 @@ impl Step for Remove {
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: Input = input(call)?;
-        let dns = open(&input.zone, &input.owner).await?;
+        let dns = open(&self.0, &input.zone, &input.owner).await?;
         let ours = Self::ours(&input, &dns).await?;
         let hosts: Vec<&String> = ours.iter().collect();
         dns.remove(&hosts).await?;

@@ -68,8 +68,8 @@ pub fn registry(doors: &Arc<Doors>) -> Registry {
         .with(names::VELERO_CREDENTIALS, 1, velero::Credentials(doors()))
         .with(names::VELERO_READY, 1, velero::Ready(doors()))
         .with(names::BACKUP_FIRST, 1, velero::FirstBackup(doors()))
-        .with(names::DNS_PUBLISH, 1, dns::Publish)
-        .with(names::DNS_REMOVE, 1, dns::Remove)
+        .with(names::DNS_PUBLISH, 1, dns::Publish(doors()))
+        .with(names::DNS_REMOVE, 1, dns::Remove(doors()))
         .with(names::APPLICATIONS_REMOVE, 1, applications::Remove(doors()))
         .with(names::OBJECTS_REMOVE, 1, objects::Remove(doors()))
 }

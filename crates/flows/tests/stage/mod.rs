@@ -24,7 +24,9 @@ use platform_engine::{
     step::{Call, Observed, Progress, Registry, Step, Wait},
     store::{Holder, Store},
 };
-use platform_flows::{Doors, Wish, down, registry, steps::names, trees::TreeStore, up, wish::Rendered};
+use platform_flows::{
+    Doors, Wish, doors::Network, down, registry, steps::names, trees::TreeStore, up, wish::Rendered,
+};
 use platform_gitops::Git;
 use platform_provider::Provider;
 use platform_spec::{
@@ -64,8 +66,9 @@ impl Stage {
         let doors = Doors::new(
             BTreeMap::from([("memory".to_owned(), provider)]),
             Artifacts::new(Sources::new(dir.path().join("artifacts"))).expect("no mirror to be wrong"),
-            git(dir.path().join("git")),
+            Arc::new(git(dir.path().join("git"))),
             TreeStore::new(dir.path().join("trees")),
+            Arc::new(Network),
         );
         Self {
             cloud,
