@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`kube`] | the Kubernetes API |
 //! | [`play`] | controllers on it |
+//! | [`cloud`] | the sandbox's own emulated cloud |
 //! | [`keep`] | what outlives the process |
 //! | [`parts`] | what every emulator is built from: faults, transitions, call log, ids, tags, pages |
 
+pub mod cloud;
 pub mod keep;
 pub mod kube;
 pub mod parts;

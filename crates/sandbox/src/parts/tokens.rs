@@ -26,8 +26,8 @@ pub enum Seen {
     New,
     /// The same request has made this.
     Same(String),
-    /// Another request has used it: refuse.
-    Other,
+    /// Another request has used it, and has made this: refuse.
+    Other(String),
 }
 
 impl ClientTokens {
@@ -36,7 +36,7 @@ impl ClientTokens {
         match self.used.get(token) {
             None => Seen::New,
             Some(used) if used.digest == digest(parameters) => Seen::Same(used.made.clone()),
-            Some(_) => Seen::Other,
+            Some(used) => Seen::Other(used.made.clone()),
         }
     }
 
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(tokens.look("t", "a"), Seen::New);
         tokens.used("t", "a", "net-1", Timestamp::UNIX_EPOCH, DAY);
         assert_eq!(tokens.look("t", "a"), Seen::Same("net-1".into()));
-        assert_eq!(tokens.look("t", "b"), Seen::Other);
+        assert_eq!(tokens.look("t", "b"), Seen::Other("net-1".into()));
         tokens.forget("net-1");
         assert_eq!(tokens.look("t", "b"), Seen::New);
     }
