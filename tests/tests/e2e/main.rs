@@ -5,5 +5,6 @@ mod bed;
 mod kube;
 mod kubelet;
 mod platform;
+mod sandbox_behaviours;
 mod sandbox_kubectl;
 mod sandbox_merge;

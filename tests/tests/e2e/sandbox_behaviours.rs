@@ -1,0 +1,124 @@
+//! Behaviours of Kubernetes, by name: the same case against the sandbox's API and against the real components of the
+//! bed, each in a namespace of its own, with the same result.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `case` | what a case is; the table of all |
+//! | `script`, `kubectl`, `kubectl/*.case` | cases that are `kubectl` commands, as text |
+//! | `objects` … `access` | cases that are written against the `kube` crate |
+//! | `sides` | the two servers |
+//! | `plain` | results without what differs by chance |
+//! | `differences` | which cases differ, and why; the manual says the same |
+//!
+//! `SANDBOX_BEHAVIOURS=words` runs only the cases whose names hold one of the words.
+
+mod ask;
+mod case;
+mod differences;
+mod kubectl;
+mod plain;
+mod script;
+mod sides;
+
+mod definitions;
+mod deletion;
+mod lists;
+mod objects;
+mod patches;
+mod watches;
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use platform_tests::Bed;
+
+use self::{
+    case::{Case, all},
+    differences::DIFFERENT,
+    sides::{Side, Sides},
+};
+
+/// How many cases run at a time. Most of their time they wait for controllers, so more than there are cores.
+const AT_A_TIME: usize = 6;
+
+/// How many behaviours the sandbox is to be held to.
+const PROMISED: usize = 150;
+
+#[test]
+fn every_behaviour_is_that_of_the_real_server_or_listed() {
+    let Some(world) = Bed::world("sandbox-behaviours") else { return };
+    let sides = Sides::start(&world);
+    let chosen = chosen();
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(case) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = judge(case, &sides) {
+                        wrong.lock().expect("no case panics with it").insert(case.name.clone(), why);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no case panics with it");
+    // past the capture of the test harness: how much was compared is half of what this test says
+    let figures = format!("{} behaviours compared, {} wrong", chosen.len(), wrong.len());
+    drop(writeln!(std::io::stderr(), "{figures}"));
+    let words: Vec<String> = wrong.iter().map(|(name, why)| format!("== {name}\n{why}")).collect();
+    assert!(words.is_empty(), "{figures}\n{}", words.join("\n"));
+    drop(sides);
+    world.assert_clean();
+}
+
+#[test]
+fn there_are_as_many_behaviours_as_promised_and_each_has_a_name() {
+    let cases = all();
+    let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!(names.len(), cases.len(), "a name is given twice");
+    let fine = |name: &&str| name.len() <= 60 && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let odd: Vec<_> = names.iter().filter(|name| !fine(name)).collect();
+    assert!(odd.is_empty(), "a name becomes a namespace: {odd:?}");
+    assert!(cases.len() >= PROMISED, "{} of {PROMISED}", cases.len());
+}
+
+/// The cases of this run.
+fn chosen() -> Vec<Case> {
+    let mut cases = all();
+    if let Ok(words) = std::env::var("SANDBOX_BEHAVIOURS") {
+        cases.retain(|case| words.split_whitespace().any(|word| case.name.contains(word)));
+    }
+    cases
+}
+
+/// Runs a case on both sides; what is wrong with it.
+fn judge(case: &Case, sides: &Sides) -> Result<(), String> {
+    let (real, ours) = std::thread::scope(|scope| {
+        let real = scope.spawn(|| outcome(case, &sides.real));
+        let ours = outcome(case, &sides.ours);
+        (real.join().unwrap_or_else(|_| "it panicked".into()), ours)
+    });
+    if let Some(missing) = case.shows.iter().find(|words| !real.contains(&words.replace("@NS", &case.name))) {
+        return Err(format!("the real server does not show {missing:?}:\n{real}"));
+    }
+    match (real == ours, DIFFERENT.iter().find(|(name, _)| *name == case.name)) {
+        (true, None) | (false, Some(_)) => Ok(()),
+        (true, Some(_)) => Err("is listed as differing, and does not".into()),
+        (false, None) => Err(plain::difference(&real, &ours)),
+    }
+}
+
+/// What a case yields on one side, without what differs by chance.
+fn outcome(case: &Case, side: &Side) -> String {
+    let place = side.place(&case.name);
+    let outcome = plain::plain(&case.act.run(&place));
+    place.leave();
+    outcome
+}
