@@ -48,14 +48,8 @@ pub(super) use rows;
 
 /// Every case.
 pub(super) fn all() -> Vec<Case> {
-    let rooms: [&[Row]; 6] = [
-        objects::CASES,
-        lists::CASES,
-        watches::CASES,
-        patches::CASES,
-        deletion::CASES,
-        definitions::CASES,
-    ];
+    let rooms: [&[Row]; 6] =
+        [objects::CASES, lists::CASES, watches::CASES, patches::CASES, deletion::CASES, definitions::CASES];
     let written = rooms.into_iter().flatten().map(|Row(name, shows, act)| Case {
         name: name.replace('_', "-"),
         shows: shows.iter().map(|words| (*words).to_owned()).collect(),

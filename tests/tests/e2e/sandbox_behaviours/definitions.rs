@@ -173,7 +173,8 @@ impl Defined {
     }
 
     async fn make(&self, spec: Value) -> Outcome {
-        let body = json!({"apiVersion": self.version(), "kind": "Thing", "metadata": {"name": "one"}, "spec": spec});
+        let body =
+            json!({"apiVersion": self.version(), "kind": "Thing", "metadata": {"name": "one"}, "spec": spec});
         self.place.call("POST", &format!("{}?fieldManager=suite", self.objects), body).await
     }
 
@@ -244,7 +245,8 @@ async fn a_definition_has_a_schema(place: Place) -> Outcome {
 }
 
 async fn a_definition_has_a_type_at_its_root(place: Place) -> Outcome {
-    refused(&place, |it| it["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["type"] = json!("array")).await
+    refused(&place, |it| it["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["type"] = json!("array"))
+        .await
 }
 
 async fn a_definition_stores_one_version(place: Place) -> Outcome {
@@ -405,7 +407,8 @@ async fn a_custom_object_has_no_strategic_patches(place: Place) -> Outcome {
 }
 
 async fn applied(place: &Place, things: &Defined, manager: &str, spec: Value) -> Outcome {
-    let body = json!({"apiVersion": things.version(), "kind": "Thing", "metadata": {"name": "one"}, "spec": spec});
+    let body =
+        json!({"apiVersion": things.version(), "kind": "Thing", "metadata": {"name": "one"}, "spec": spec});
     let kind = [("content-type", "application/apply-patch+yaml")];
     let path = format!("{}?fieldManager={manager}", things.one());
     Ok(place.send("PATCH", &path, &kind, body.to_string().into_bytes()).await?.value())

@@ -103,7 +103,8 @@ async fn a_changed_object_is_not_deleted_when_asked(place: Place) -> Outcome {
     let mut refused = deleted(&place, only(None, Some("1".into()))).await;
     // it names the version
     let message = refused["message"].as_str().unwrap_or_default();
-    let words = message.split_whitespace().filter(|word| !word.trim_matches(['(', ')', '.']).parse::<u64>().is_ok());
+    let words =
+        message.split_whitespace().filter(|word| !word.trim_matches(['(', ')', '.']).parse::<u64>().is_ok());
     refused["message"] = json!(words.collect::<Vec<_>>().join(" "));
     Ok(refused)
 }
@@ -267,7 +268,10 @@ async fn a_selection_goes_and_the_rest_stays(place: Place) -> Outcome {
 }
 
 /// Another namespace of the case, with a map in it.
-async fn another(place: &Place, finalizer: bool) -> Result<(Api<Namespace>, String, Api<ConfigMap>), BoxError> {
+async fn another(
+    place: &Place,
+    finalizer: bool,
+) -> Result<(Api<Namespace>, String, Api<ConfigMap>), BoxError> {
     let namespaces: Api<Namespace> = Api::all(place.client.clone());
     let name = format!("{}-more", place.namespace);
     namespaces.create(&post(), &typed(json!({"metadata": {"name": name}}))).await?;

@@ -98,9 +98,7 @@ async fn a_generated_name_must_be_a_name_too(place: Place) -> Outcome {
 }
 
 async fn a_namespace_must_be_there(place: Place) -> Outcome {
-    place
-        .call("POST", "/api/v1/namespaces/nowhere/configmaps", json!({"metadata": {"name": "one"}}))
-        .await
+    place.call("POST", "/api/v1/namespaces/nowhere/configmaps", json!({"metadata": {"name": "one"}})).await
 }
 
 async fn an_object_belongs_where_it_is_sent(place: Place) -> Outcome {
@@ -238,7 +236,8 @@ async fn a_map_has_a_size(place: Place) -> Outcome {
 }
 
 async fn what_is_immutable_stays(place: Place) -> Outcome {
-    let sealed: ConfigMap = typed(json!({"metadata": {"name": "one"}, "immutable": true, "data": {"k": "1"}}));
+    let sealed: ConfigMap =
+        typed(json!({"metadata": {"name": "one"}, "immutable": true, "data": {"k": "1"}}));
     place.maps().create(&post(), &sealed).await?;
     Ok(said(place.maps().replace("one", &post(), &map("one", "2")).await))
 }

@@ -131,10 +131,13 @@ async fn strategic(place: &Place, spec: Value) -> Outcome {
 }
 
 async fn a_strategic_patch_merges_containers_by_name(place: Place) -> Outcome {
-    strategic(&place, json!({"containers": [
-        {"name": "one", "image": "example.com/web:2", "args": ["c"]},
-        {"name": "side", "image": "example.com/side:1"},
-    ]}))
+    strategic(
+        &place,
+        json!({"containers": [
+            {"name": "one", "image": "example.com/web:2", "args": ["c"]},
+            {"name": "side", "image": "example.com/side:1"},
+        ]}),
+    )
     .await
 }
 
@@ -143,12 +146,16 @@ async fn a_strategic_patch_deletes_by_directive(place: Place) -> Outcome {
 }
 
 async fn a_strategic_patch_replaces_by_directive(place: Place) -> Outcome {
-    strategic(&place, json!({"containers": [{"name": "only", "image": "example.com/only:1"}, {"$patch": "replace"}]}))
-        .await
+    strategic(
+        &place,
+        json!({"containers": [{"name": "only", "image": "example.com/only:1"}, {"$patch": "replace"}]}),
+    )
+    .await
 }
 
 async fn a_strategic_patch_orders(place: Place) -> Outcome {
-    let changed = strategic(&place, json!({"$setElementOrder/containers": [{"name": "two"}, {"name": "one"}]})).await?;
+    let changed =
+        strategic(&place, json!({"$setElementOrder/containers": [{"name": "two"}, {"name": "one"}]})).await?;
     let containers = changed["template"]["spec"]["containers"].as_array().into_iter().flatten();
     Ok(json!({"order": containers.map(|it| it["name"].clone()).collect::<Vec<_>>()}))
 }
@@ -173,7 +180,8 @@ async fn a_patch_cannot_rename(place: Place) -> Outcome {
 
 async fn a_patch_with_an_old_version_is_a_conflict(place: Place) -> Outcome {
     one(&place).await?;
-    patched(&place, "merge-patch+json", json!({"metadata": {"resourceVersion": "1"}, "data": {"k": "2"}})).await
+    patched(&place, "merge-patch+json", json!({"metadata": {"resourceVersion": "1"}, "data": {"k": "2"}}))
+        .await
 }
 
 async fn a_patch_that_changes_nothing_has_no_new_version(place: Place) -> Outcome {

@@ -40,9 +40,7 @@ const WIDTH: usize = 600;
 
 /// A text without what differs by chance.
 pub(super) fn plain(text: &str) -> String {
-    CHANCE
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| from.replace_all(&text, *to).into_owned())
+    CHANCE.iter().fold(text.to_owned(), |text, (from, to)| from.replace_all(&text, *to).into_owned())
 }
 
 /// Brings the fields of all objects into one order: it means nothing.

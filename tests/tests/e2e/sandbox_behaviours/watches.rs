@@ -217,8 +217,7 @@ async fn a_watch_ends_when_its_time_is_over(place: Place) -> Outcome {
 async fn what_is_deleted_has_the_version_of_its_end(place: Place) -> Outcome {
     let since = live(&place).await?;
     let events = place.maps().watch(&mine(), &since).await?;
-    let events: Vec<_> =
-        tokio::time::timeout(PATIENCE, events.take(2).try_collect::<Vec<_>>()).await??;
+    let events: Vec<_> = tokio::time::timeout(PATIENCE, events.take(2).try_collect::<Vec<_>>()).await??;
     let version = |event: &WatchEvent<ConfigMap>| match event {
         WatchEvent::Modified(map) | WatchEvent::Deleted(map) => {
             map.resource_version().and_then(|version| version.parse::<u64>().ok())
