@@ -168,7 +168,7 @@ fn going(api: &Api, resource: &Resource, old: &Value, wish: &Wish) -> Option<Val
         Propagation::Orphan => holds.push("orphan".into()),
     }
     let grace = grace(resource, old, wish);
-    let waits = !holds.is_empty() || grace > 0 || !may_go(resource, old);
+    let waits = !holds.is_empty() || grace > 0 || !(grace == 0 && is_pod(resource) || may_go(resource, old));
     if !waits {
         return None;
     }
@@ -181,6 +181,10 @@ fn going(api: &Api, resource: &Resource, old: &Value, wish: &Wish) -> Option<Val
         if let Some(generation) = meta.get("generation").and_then(Value::as_u64) {
             meta.insert("generation".into(), (generation + 1).into());
         }
+    } else if is_pod(resource) && meta.get("deletionGracePeriodSeconds").and_then(Value::as_u64) > Some(grace) {
+        // Less patience than before; more is not given.
+        meta.insert("deletionTimestamp".into(), time(later((api.now)(), grace)).into());
+        meta.insert("deletionGracePeriodSeconds".into(), grace.into());
     }
     if resource.plural == "namespaces" {
         meta.remove("deletionGracePeriodSeconds");
@@ -199,6 +203,10 @@ fn grace(resource: &Resource, object: &Value, wish: &Wish) -> u64 {
         (true, Some(grace)) => grace,
         (true, None) => object["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30),
     }
+}
+
+fn is_pod(resource: &Resource) -> bool {
+    &*resource.stored_as == "/pods"
 }
 
 /// Whether something that has no finalizers may go: a namespace has finalizers of its own, in its spec.

@@ -8,6 +8,7 @@
 //! | [`read`], [`watch`], [`table`] | one object, lists, changes, tables |
 //! | [`write`], `patch`, [`scale`] | create, update, patch |
 //! | `house`, [`rules`] | deleting and what follows; what the schema does not say |
+//! | [`bind`], [`service`] | a pod gets its node, a service its address and ports |
 //! | [`body`], [`protobuf`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
 //! | [`merge`] | patches, server-side apply, and who owns which field |
 //! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
@@ -16,6 +17,7 @@
 //! | [`object`], [`store`] | what every object has; where objects lie and what has changed |
 
 pub mod api;
+pub mod bind;
 pub mod body;
 pub mod catalog;
 pub mod custom;
@@ -35,6 +37,7 @@ pub mod scale;
 pub mod schema;
 pub mod select;
 pub mod serve;
+pub mod service;
 pub mod store;
 pub mod strict;
 pub mod table;

@@ -8,6 +8,7 @@ use super::{
     custom,
     object::{Causes, metadata, time},
     select::Selector,
+    service,
 };
 
 /// The finalizer that a definition bears until its objects are gone.
@@ -21,7 +22,10 @@ pub fn begin(api: &Api, resource: &Resource, object: &mut Value) {
             object["status"] = json!({ "phase": "Active" });
         }
         "/pods" => object["status"] = json!({ "phase": "Pending", "qosClass": quality(&object["spec"]) }),
-        "/services" => service_address(api, object),
+        "/services" => {
+            service::fill(&mut service::Taken::of(api), None, object);
+            object["status"] = json!({ "loadBalancer": {} });
+        }
         "/persistentvolumeclaims" | "/persistentvolumes" => object["status"] = json!({ "phase": "Pending" }),
         "/secrets" => decode_string_data(object),
         "apps/deployments" | "apps/replicasets" | "apps/daemonsets" | "apps/statefulsets"
@@ -74,7 +78,7 @@ pub fn causes(resource: &Resource, old: Option<&Value>, new: &Value) -> Causes {
         }
         "/pods" => required("spec.containers", ""),
         "/persistentvolumeclaims" => required("spec.accessModes", ": at least 1 access mode is required"),
-        "/services" => causes.extend(service(old, new)),
+        "/services" => causes.extend(service_causes(old, new)),
         "/secrets" => {
             causes.extend(never_changes(old, new, "type"));
             causes.extend(sealed(old, new));
@@ -133,7 +137,7 @@ fn selects_its_template(object: &Value) -> Option<(String, String)> {
     })
 }
 
-fn service(old: Option<&Value>, new: &Value) -> Causes {
+fn service_causes(old: Option<&Value>, new: &Value) -> Causes {
     let mut causes = Causes::new();
     let spec = &new["spec"];
     let headless = spec["clusterIP"] == "None";
@@ -146,29 +150,6 @@ fn service(old: Option<&Value>, new: &Value) -> Causes {
         causes.extend(never_changes(Some(old), new, "spec.clusterIP"));
     }
     causes
-}
-
-/// The first free address of the service network, as a small cluster has it.
-fn service_address(api: &Api, object: &mut Value) {
-    let spec = &mut object["spec"];
-    if spec["type"] == "ExternalName" {
-        return;
-    }
-    let given = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
-    let address = match given.as_str() {
-        "" => {
-            let services = api.store.list(&"/services".into(), None);
-            let taken: Vec<&str> =
-                services.objects.iter().filter_map(|(_, it)| it["spec"]["clusterIP"].as_str()).collect();
-            let addresses =
-                (1..=255_u16).flat_map(|third| (1..255_u16).map(move |last| format!("10.96.{third}.{last}")));
-            addresses.into_iter().find(|it| !taken.contains(&it.as_str())).unwrap_or_default()
-        }
-        given => given.to_owned(),
-    };
-    spec["clusterIP"] = json!(address);
-    spec["clusterIPs"] = json!([address]);
-    object["status"] = json!({ "loadBalancer": {} });
 }
 
 /// `stringData` becomes `data`.

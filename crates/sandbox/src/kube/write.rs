@@ -14,7 +14,7 @@ use super::{
     patch::Patch,
     read::{Form, shown},
     refusal::Refusal,
-    rules, scale,
+    rules, scale, service,
     store::{Change, Key},
     strict,
 };
@@ -209,6 +209,7 @@ impl<'a> Writing<'a> {
         let resource = self.resource();
         let key = self.subject.key(name);
         let mut warnings = Vec::new();
+        let mut taken = (&*resource.stored_as == "/services").then(|| service::Taken::of(self.api));
         let stored = self.store(&key, |old| {
             let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
             let old = &shown(resource, old, Form::Whole);
@@ -217,6 +218,9 @@ impl<'a> Writing<'a> {
             self.same_object(name, old, &new)?;
             self.only_its_part(old, &mut new);
             complete(resource, &mut new);
+            if let Some(taken) = &mut taken {
+                service::fill(taken, Some(old), &mut new);
+            }
             carry_over(old, &mut new, resource);
             if owners == Owners::Track {
                 self.own(|write| write.track(old, &mut new));

@@ -9,9 +9,11 @@
 //! |---|---|
 //! | [`cluster`] | one cluster, as its controllers reach it |
 //! | [`around`] | what lies outside of it: the cloud, Git |
+//! | [`workloads`] | workloads, pods, services, volumes |
 
 pub mod around;
 pub mod cluster;
+pub mod workloads;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
