@@ -156,6 +156,7 @@ impl Cloud {
             }
             What::Delete(kind, id) => self.at_now(|state, now| self.delete(state, now, *kind, id, struck)),
             What::Kubeconfig(id) => self.kubeconfig(id, &ask.body),
+            What::ZoneKey(id) => self.zone_key(id),
         }
     }
 
@@ -364,6 +365,23 @@ impl Cloud {
         let until = now.checked_add(SignedDuration::from_secs(ttl.into())).unwrap_or(Timestamp::MAX);
         let yaml = clusters.kubeconfig(id, until).map_err(|why| Refusal::new(503, "unavailable", why))?;
         Ok(Reply::read(json!({ "kubeconfig": yaml.expose_secret(), "expires_at": until.to_string() })))
+    }
+}
+
+impl Cloud {
+    fn zone_key(&self, id: &str) -> Result<Reply, Refusal> {
+        let domain = self.at_now(|state, _| {
+            let thing = state.get(id).filter(|thing| thing.kind == Kind::DnsZone);
+            thing.map(|thing| thing.name.clone()).ok_or_else(|| unknown(Kind::DnsZone, id))
+        })?;
+        let zones =
+            self.inner.zones.get().ok_or_else(|| {
+                Refusal::new(501, "not_implemented", "nobody answers for zones of this cloud")
+            })?;
+        let key = zones.key(&domain).map_err(|why| Refusal::new(503, "unavailable", why))?;
+        Ok(Reply::read(json!({
+            "server": key.server, "key": key.key, "algorithm": key.algorithm, "secret": key.secret.expose_secret(),
+        })))
     }
 }
 

@@ -136,14 +136,14 @@ pub(super) fn check_name(kind: Kind, name: &str) -> Result<(), Refusal> {
     if fine { Ok(()) } else { Err(Refusal::invalid(format!("`{name}` is not {form}"))) }
 }
 
-/// The nodes of a pool of a cluster, when it has some already.
-pub(super) fn nodes_of(cluster: &Thing, pool: &Thing) -> Vec<Node> {
+/// The nodes of a pool, when it has some already.
+pub(super) fn nodes_of(pool: &Thing) -> Vec<Node> {
     let Ok(spec) = PoolSpec::deserialize(&pool.spec) else { return Vec::new() };
     if matches!(pool.phase, Phase::Creating(_)) {
         return Vec::new();
     }
     let node = |number| Node {
-        name: format!("{}-{}-{number}", cluster.name, pool.name),
+        name: format!("{}-{number}", pool.name),
         pool: pool.name.clone(),
         region: pool.region.clone(),
         zone: spec.zone.clone(),

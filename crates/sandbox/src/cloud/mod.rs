@@ -43,7 +43,7 @@ use crate::{
 };
 
 pub use options::{Options, Region};
-pub use plug::{Buckets, Clusters, NewCluster, Node, Zones};
+pub use plug::{Buckets, Clusters, NewCluster, Node, ZoneKey, Zones};
 pub use refusal::Refusal;
 pub use thing::{Kind, Thing};
 

@@ -73,6 +73,19 @@ pub trait Buckets: Send + Sync {
     fn remove(&self, name: &str) -> Result<(), String>;
 }
 
+/// How to write to a DNS zone, by RFC 2136.
+#[derive(Clone, Debug)]
+pub struct ZoneKey {
+    /// The server, `HOST:PORT`.
+    pub server: String,
+    /// The name of the key that signs updates.
+    pub key: String,
+    /// How it signs: `hmac-sha256`.
+    pub algorithm: String,
+    /// The key, in base64.
+    pub secret: SecretString,
+}
+
 /// Who answers for DNS zones. Must not ask the cloud back.
 pub trait Zones: Send + Sync {
     /// Makes a zone; gives what clients need to know of it (`server`, …).
@@ -80,6 +93,12 @@ pub trait Zones: Send + Sync {
     /// # Errors
     /// In words, when there is one already or the name is none.
     fn create(&self, domain: &str) -> Result<Value, String>;
+
+    /// How to write to a zone.
+    ///
+    /// # Errors
+    /// In words, when there is none.
+    fn key(&self, domain: &str) -> Result<ZoneKey, String>;
 
     /// Removes a zone with its records; one that is not there is what was wanted.
     ///

@@ -28,6 +28,7 @@ pub(super) enum What {
     Update(Kind, String),
     Delete(Kind, String),
     Kubeconfig(String),
+    ZoneKey(String),
 }
 
 impl What {
@@ -47,6 +48,7 @@ impl What {
             ("PATCH", [_, id], Some(kind)) => Self::Update(kind, (*id).to_owned()),
             ("DELETE", [_, id], Some(kind)) => Self::Delete(kind, (*id).to_owned()),
             ("POST", [_, id, "kubeconfig"], Some(Kind::Cluster)) => Self::Kubeconfig((*id).to_owned()),
+            ("GET", [_, id, "key"], Some(Kind::DnsZone)) => Self::ZoneKey((*id).to_owned()),
             (_, [_] | [_, _], Some(_)) | (_, ["login" | "account" | "things"], _) => {
                 return Err(Refusal::new(
                     405,
@@ -71,6 +73,7 @@ impl What {
             Self::Update(kind, _) => one("update", kind),
             Self::Delete(kind, _) => one("delete", kind),
             Self::Kubeconfig(_) => "create_kubeconfig".to_owned(),
+            Self::ZoneKey(_) => "get_dns_zone_key".to_owned(),
         }
     }
 }
@@ -83,7 +86,8 @@ impl Ask {
             What::Login | What::Account => "",
             What::List(_) => asked("name").or_else(|| asked("stands_on")).unwrap_or_default(),
             What::Create(_) => self.body["name"].as_str().unwrap_or_default(),
-            What::Get(_, id) | What::Update(_, id) | What::Delete(_, id) | What::Kubeconfig(id) => id,
+            What::Get(_, id) | What::Update(_, id) | What::Delete(_, id) => id,
+            What::Kubeconfig(id) | What::ZoneKey(id) => id,
         }
     }
 

@@ -317,9 +317,9 @@ impl State {
                 None => Effect::MadeById(id),
             },
             Effect::NodesById(id) => match self.get(&id) {
-                Some(cluster) => {
+                Some(_) => {
                     let pools = self.above(&id).into_iter().filter(|thing| thing.kind == Kind::NodePool);
-                    let mut nodes: Vec<Node> = pools.flat_map(|pool| nodes_of(cluster, pool)).collect();
+                    let mut nodes: Vec<Node> = pools.flat_map(nodes_of).collect();
                     nodes.sort_by(|a, b| a.name.cmp(&b.name));
                     Effect::Nodes(id, nodes)
                 }
