@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
+    auth::{Identity, User, rbac::Access, rules::Deed},
     body,
     catalog::{Catalog, Resource},
     discovery,
@@ -12,6 +13,7 @@ use super::{
     read::{self, Form},
     refusal::{About, Refusal},
     request::{Place, Query, Target},
+    select::Selector,
     store::{Key, Store},
     watch::Watching,
     write,
@@ -28,6 +30,10 @@ pub struct Api {
     pub now: Now,
     /// Ids and name endings.
     pub ids: Arc<Ids>,
+    /// Its keys.
+    pub identity: Arc<Identity>,
+    /// Who may do what.
+    pub access: Arc<Access>,
 }
 
 /// A request, without its transport.
@@ -43,6 +49,8 @@ pub struct Ask {
     pub content_type: String,
     /// `Accept`.
     pub accept: String,
+    /// Who asks; the default may do everything.
+    pub user: User,
     /// `User-Agent`: who manages fields, unless the query says.
     pub user_agent: String,
     /// The body.
@@ -132,18 +140,72 @@ impl Subject<'_> {
 }
 
 impl Api {
-    /// An API server with nothing in it.
+    /// An API server with nothing in it. Its keys come from the seed: see [`Self::with_identity`].
     pub fn new(now: Now, seed: u64) -> Self {
-        Self { catalog: Arc::default(), store: Arc::default(), now, ids: Arc::new(Ids::new(seed)) }
+        Self {
+            catalog: Arc::default(),
+            store: Arc::default(),
+            now,
+            ids: Arc::new(Ids::new(seed)),
+            identity: Arc::new(Identity::seeded(seed)),
+            access: Arc::default(),
+        }
+    }
+
+    /// The same with other keys: one that is served needs keys that nobody can guess.
+    pub fn with_identity(self, identity: Identity) -> Self {
+        Self { identity: Arc::new(identity), ..self }
     }
 
     /// Answers a request.
     pub fn answer(&self, ask: &Ask) -> Answer {
-        let answer = match Target::of(&ask.path) {
+        let target = Target::of(&ask.path);
+        let answer = self.allowed(ask, &target).and_then(|()| match target {
             Target::Fixed(path) => discovery::answer(self, ask, &path),
             Target::Objects(place) => self.objects(ask, &place),
-        };
+        });
         answer.unwrap_or_else(Answer::from)
+    }
+
+    /// Refuses what who asks may not do.
+    fn allowed(&self, ask: &Ask, target: &Target) -> Result<(), Refusal> {
+        if ask.user.may_everything() {
+            return Ok(());
+        }
+        let place = match target {
+            Target::Objects(place) => place,
+            Target::Fixed(_) => {
+                let verb = ask.method.to_lowercase();
+                return self.allow(&ask.user, &Deed { verb: &verb, path: &ask.path, ..Deed::default() });
+            }
+        };
+        let fields = Selector::parse("", ask.query.text("fieldSelector"));
+        let selected = fields.ok().and_then(|it| it.name().map(str::to_owned)).unwrap_or_default();
+        let name = place.name.as_deref().unwrap_or_default();
+        let watches = ask.query.flag("watch").unwrap_or(false);
+        let verb = match (ask.method.as_str(), name.is_empty()) {
+            ("GET" | "HEAD", true) if watches => "watch",
+            ("GET" | "HEAD", true) => "list",
+            ("GET" | "HEAD", false) => "get",
+            ("POST", _) => "create",
+            ("PUT", _) => "update",
+            ("PATCH", _) => "patch",
+            ("DELETE", true) => "deletecollection",
+            ("DELETE", false) => "delete",
+            _ => "",
+        };
+        // A namespace lies in itself: who may read what is in it may be told that it is there.
+        let within = if place.plural == "namespaces" { &place.name } else { &place.namespace };
+        let deed = Deed {
+            verb,
+            group: &place.group,
+            resource: &place.plural,
+            subresource: place.subresource.as_deref().unwrap_or_default(),
+            namespace: within.as_deref().unwrap_or_default(),
+            name: if name.is_empty() && verb != "create" { &selected } else { name },
+            path: "",
+        };
+        self.allow(&ask.user, &deed)
     }
 
     fn objects(&self, ask: &Ask, place: &Place) -> Result<Answer, Refusal> {

@@ -43,7 +43,7 @@ pub(super) fn answer(api: &Api, ask: &Ask, path: &str) -> Result<Answer, Refusal
         ["apis", group, version] => resources(api, group, version),
         ["openapi", "v3"] => Ok(Answer::ok(json!({ "paths": documents(api) }))),
         ["openapi", "v3", path @ ..] => document(api, &path.join("/")),
-        _ => Err(Refusal::no_such_path()),
+        _ => super::auth::issuer_documents(api, path).map(Answer::ok).ok_or_else(Refusal::no_such_path),
     }
 }
 

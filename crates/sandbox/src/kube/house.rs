@@ -10,7 +10,7 @@ use super::{
     api::{Answer, Api, Ask, Subject},
     body,
     catalog::Resource,
-    custom,
+    custom, follow,
     object::{finalizers, is_going, later, meta, metadata, time},
     read::{Form, shown},
     refusal::{About, Refusal},
@@ -251,6 +251,7 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
         }
         Some(_) => {}
     }
+    follow::after(api, resource, change);
 }
 
 /// Objects that are owned by one with this id.
@@ -331,7 +332,7 @@ fn drop_finalizer(api: &Api, resource: &Resource, key: &Key, name: &str) {
 }
 
 /// Changes an object as the server itself; one that is going and held by nothing is then gone.
-fn edit(api: &Api, resource: &Resource, key: &Key, act: impl FnOnce(&mut Value)) {
+pub(super) fn edit(api: &Api, resource: &Resource, key: &Key, act: impl FnOnce(&mut Value)) {
     let change = api.store.change(key, |old| {
         let Some(old) = old else { return Err(()) };
         let mut new = old.clone();
@@ -346,7 +347,7 @@ fn edit(api: &Api, resource: &Resource, key: &Key, act: impl FnOnce(&mut Value))
 }
 
 /// Deletes an object as the server itself, in the background.
-fn remove(api: &Api, resource: &Resource, key: &Key) {
+pub(super) fn remove(api: &Api, resource: &Resource, key: &Key) {
     let place = super::request::Place {
         group: resource.group.clone(),
         version: resource.version.clone(),
@@ -439,7 +440,7 @@ pub(super) fn create_below(
     api: &Api,
     subject: &Subject<'_>,
     subresource: &str,
-    _body: &Value,
+    body: &Value,
 ) -> Result<Answer, Refusal> {
     let name = subject.place.name.as_deref().unwrap_or_default();
     match (&*subject.resource.stored_as, subresource) {
@@ -451,6 +452,7 @@ pub(super) fn create_below(
                 warnings: Vec::new(),
             })
         }
+        ("/serviceaccounts", "token") => super::auth::request(api, subject, body),
         _ => Err(Refusal::new(
             501,
             "NotImplemented",

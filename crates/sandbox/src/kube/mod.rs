@@ -3,12 +3,14 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`api`] | a request in, an answer out |
+//! | [`auth`] | who asks, and what they may |
 //! | [`serve`] | the API over HTTP and TLS |
 //! | [`discovery`] | what the server says of itself |
 //! | [`read`], [`watch`], [`table`] | one object, lists, changes, tables |
 //! | [`write`], `patch`, [`scale`] | create, update, patch |
-//! | `house`, [`rules`] | deleting and what follows; what the schema does not say |
 //! | [`bind`], [`service`] | a pod gets its node, a service its address and ports |
+//! | `admission` | what is refused or filled in, between reading and storing |
+//! | `house`, `follow`, [`rules`] | deleting and what follows; what controllers do at once; what the schema does not say |
 //! | [`body`], [`protobuf`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
 //! | [`merge`] | patches, server-side apply, and who owns which field |
 //! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
@@ -16,13 +18,16 @@
 //! | [`catalog`], [`custom`] | which resources there are; custom ones |
 //! | [`object`], [`store`] | what every object has; where objects lie and what has changed |
 
+mod admission;
 pub mod api;
+pub mod auth;
 pub mod bind;
 pub mod body;
 pub mod catalog;
 pub mod custom;
 pub mod defaults;
 pub mod discovery;
+mod follow;
 mod house;
 pub mod merge;
 pub mod object;

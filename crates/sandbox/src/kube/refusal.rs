@@ -27,18 +27,21 @@ pub struct About<'a> {
 }
 
 impl About<'_> {
-    /// `deployments.apps "web"`.
+    /// `deployments.apps "web"`; of many, or of one without a name yet, `deployments.apps`.
     fn words(&self) -> String {
-        match self.group {
-            "" => format!("{} \"{}\"", self.resource, self.name),
-            group => format!("{}.{group} \"{}\"", self.resource, self.name),
-        }
+        let many = match self.group {
+            "" => self.resource.to_owned(),
+            group => format!("{}.{group}", self.resource),
+        };
+        if self.name.is_empty() { many } else { format!("{many} \"{}\"", self.name) }
     }
 
     fn details(&self) -> Value {
-        let mut details = json!({ "name": self.name, "kind": self.resource });
-        if !self.group.is_empty() {
-            details["group"] = json!(self.group);
+        let mut details = json!({});
+        for (key, value) in [("name", self.name), ("group", self.group), ("kind", self.resource)] {
+            if !value.is_empty() {
+                details[key] = json!(value);
+            }
         }
         details
     }
@@ -83,7 +86,10 @@ impl Refusal {
 
     /// 403.
     pub fn forbidden(about: About<'_>, why: &str) -> Self {
-        let message = format!("{} is forbidden: {why}", about.words());
+        let message = match about.resource {
+            "" => format!("forbidden: {why}"),
+            _ => format!("{} is forbidden: {why}", about.words()),
+        };
         Self { code: 403, reason: "Forbidden", message, details: about.details() }
     }
 

@@ -68,6 +68,14 @@ impl Selector {
         Ok(Self { labels, fields: Vec::new() })
     }
 
+    /// The only name that is selected, if there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.fields.iter().find_map(|it| match &it.test {
+            Test::In(values) if it.key == "metadata.name" => values.first().map(String::as_str),
+            _ => None,
+        })
+    }
+
     /// Whether an object is selected.
     pub fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];

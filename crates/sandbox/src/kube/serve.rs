@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, Request, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
 };
 use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
@@ -12,8 +12,13 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Answer, Api, Ask},
+    auth::{self, Credential, Credentials, Identity, User, Wanted},
     refusal::Refusal,
     request::Query,
     watch::Watching,
@@ -39,7 +45,20 @@ impl Api {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.respond_to(request, User::default()).await
+    }
+
+    /// Answers an HTTP request from this user, or from the one that its headers `Impersonate-*` name.
+    pub async fn respond_to<B>(&self, request: Request<B>, user: User) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (head, body) = request.into_parts();
+        let user = match auth::impersonate(self, user, wanted(&head.headers)) {
+            Ok(user) => user,
+            Err(refusal) => return written(Answer::from(refusal), None),
+        };
         let text = |name| {
             head.headers.get(name).and_then(|it| HeaderValue::to_str(it).ok()).unwrap_or_default().to_owned()
         };
@@ -60,10 +79,30 @@ impl Api {
             query,
             content_type: text(header::CONTENT_TYPE),
             accept: text(header::ACCEPT),
+            user,
             user_agent: text(header::USER_AGENT),
             body,
         };
         written(self.answer(&ask), timeout)
+    }
+}
+
+/// Whom the headers name.
+fn wanted(headers: &HeaderMap) -> Wanted {
+    let all = |name: &str| -> Vec<String> {
+        headers.get_all(name).iter().filter_map(|it| it.to_str().ok()).map(str::to_owned).collect()
+    };
+    let first = |name: &str| all(name).into_iter().next().unwrap_or_default();
+    let extra = headers.keys().filter_map(|name| {
+        let key = name.as_str().strip_prefix("impersonate-extra-")?;
+        let key = percent_encoding::percent_decode_str(key).decode_utf8_lossy().into_owned();
+        Some((key, all(name.as_str())))
+    });
+    Wanted {
+        user: first("impersonate-user"),
+        uid: first("impersonate-uid"),
+        groups: all("impersonate-group"),
+        extra: extra.collect(),
     }
 }
 
@@ -142,53 +181,44 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Serves an API over TLS on a free port of the loopback interface, with a certificate authority of its own.
+    /// Serves an API over TLS on a free port of the loopback interface. `token` is the owner's, instead of the identity's.
     ///
     /// # Errors
-    /// When no port can be had, or no key be made.
+    /// When no port can be had, or no certificate be made.
     pub async fn start(api: Api, token: &str) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let identity = Identity::kept(api.identity.keep()).map_err(std::io::Error::other)?;
+        let api = api.with_identity(identity.with_owner_token(token.into()));
+        Self::on(TcpListener::bind(("127.0.0.1", 0)).await?, api, &[])
+    }
+
+    /// Serves an API over TLS on a socket, with the API's own identity. `names` are names and addresses under which clients
+    /// reach it, beyond `localhost`, the loopback addresses and `kubernetes.default`.
+    ///
+    /// # Errors
+    /// When the socket has no address, or no certificate can be made.
+    pub fn on(listener: TcpListener, api: Api, names: &[String]) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let identity = Identity::make().map_err(std::io::Error::other)?;
-        let config =
-            rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-                .with_safe_default_protocol_versions()
-                .and_then(|builder| {
-                    builder.with_no_client_auth().with_single_cert(vec![identity.certificate], identity.key)
-                });
+        let (certificate, key) = api.identity.server(names).map_err(std::io::Error::other)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                builder
+                    .with_client_cert_verifier(Arc::new(JudgedLater { provider }))
+                    .with_single_cert(vec![certificate], key)
+            });
         let mut config = config.map_err(std::io::Error::other)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let stop = CancellationToken::new();
-        let kubeconfig = kubeconfig(address, &identity.authority, token);
-        let guarded = Guarded { api, token: format!("Bearer {token}").into() };
-        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), guarded, stop.clone()));
+        let kubeconfig =
+            api.identity.kubeconfig("sandbox", address, &Credential::Token(api.identity.owner_token()));
+        let kubeconfig = kubeconfig.map_err(std::io::Error::other)?.expose_secret().to_owned();
+        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), api, stop.clone()));
         Ok(Self { address, kubeconfig, stop })
     }
 }
 
-/// An API behind a token.
-#[derive(Clone)]
-struct Guarded {
-    api: Api,
-    token: Arc<str>,
-}
-
-impl Guarded {
-    async fn respond<B>(&self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes> + Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let given =
-            request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-        if given != self.token.as_bytes() {
-            return written(Answer::from(Refusal::new(401, "Unauthorized", "Unauthorized")), None);
-        }
-        self.api.respond(request).await
-    }
-}
-
-async fn accept(listener: TcpListener, tls: TlsAcceptor, api: Guarded, stop: CancellationToken) {
+async fn accept(listener: TcpListener, tls: TlsAcceptor, api: Api, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -200,9 +230,11 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, api: Guarded, stop: Can
         let (tls, api) = (tls.clone(), api.clone());
         connections.spawn(async move {
             let Ok(stream) = tls.accept(socket).await else { return };
-            let service = hyper::service::service_fn(move |request| {
-                let api = api.clone();
-                async move { Ok::<_, Infallible>(api.respond(request).await) }
+            let certificates: Arc<[CertificateDer<'static>]> =
+                stream.get_ref().1.peer_certificates().unwrap_or_default().into();
+            let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+                let (api, certificates) = (api.clone(), certificates.clone());
+                async move { Ok::<_, Infallible>(known(&api, &certificates, request).await) }
             });
             // A client that goes away in the middle of an answer is its own business.
             let _gone = auto::Builder::new(TokioExecutor::new())
@@ -212,40 +244,66 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, api: Guarded, stop: Can
     }
 }
 
-/// Keys and certificates of one server.
-struct Identity {
-    /// The authority's certificate, PEM.
-    authority: String,
-    certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-}
-
-impl Identity {
-    fn make() -> Result<Self, rcgen::Error> {
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        authority.distinguished_name.push(DnType::CommonName, "platform sandbox");
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-        let mut server = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-        server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
-        let key = KeyPair::generate()?;
-        let certificate = server.signed_by(&key, &authority)?;
-        Ok(Self {
-            authority: authority.pem(),
-            certificate: certificate.der().clone(),
-            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        })
+/// Answers whoever shows these certificates, or what the request holds.
+async fn known(
+    api: &Api,
+    certificates: &[CertificateDer<'static>],
+    request: Request<hyper::body::Incoming>,
+) -> Response<Body> {
+    let authorization =
+        request.headers().get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    match auth::authenticate(api, &Credentials { certificates, authorization }) {
+        Ok(user) => api.respond_to(request, user).await,
+        Err(refusal) => written(Answer::from(refusal), None),
     }
 }
 
-fn kubeconfig(address: SocketAddr, authority: &str, token: &str) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let authority = STANDARD.encode(authority);
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: sandbox\n\
-         clusters:\n- name: sandbox\n  cluster:\n    server: https://{address}\n    certificate-authority-data: {authority}\n\
-         users:\n- name: admin\n  user:\n    token: {token}\n\
-         contexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: admin\n"
-    )
+/// Takes any certificate, as the real server does: it is judged with the request, by the API's own clock, and one that is
+/// not good gets an answer in HTTP.
+#[derive(Debug)]
+struct JudgedLater {
+    provider: Arc<rustls::crypto::CryptoProvider>,
+}
+
+impl ClientCertVerifier for JudgedLater {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     api::{Answer, Api, Ask, Subject},
+    auth,
     body::Body,
     catalog::{Resource, api_version},
     custom, defaults, house,
@@ -54,7 +55,15 @@ pub(super) fn create(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) ->
     if let Some(subresource) = subject.place.subresource.as_deref() {
         return house::create_below(api, subject, subresource, &body.value);
     }
-    Writing::new(api, subject, ask)?.create(body)
+    let mut writing = Writing::new(api, subject, ask)?;
+    if auth::is_review(subject.resource) {
+        let mut question = body.value;
+        writing.read_strictly(&mut question, &body.twice)?;
+        writing.place(&mut question)?;
+        complete(subject.resource, &mut question);
+        return auth::answer(api, subject.resource, &ask.user, question);
+    }
+    writing.create(body)
 }
 
 pub(super) fn update(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) -> Result<Answer, Refusal> {
@@ -181,14 +190,14 @@ impl<'a> Writing<'a> {
 
     /// Calls `act` with what merging has to know of this write.
     fn own<T>(&self, act: impl FnOnce(&merge::Write<'_>) -> T) -> T {
-        use merge::{element::Path, fields::Set};
         let resource = self.resource();
         let subresource = self.subject.place.subresource.as_deref().unwrap_or_default();
-        let reset = match subresource {
-            "status" => Set::of([Path::fields(["spec"])]),
-            _ if resource.has_status() => Set::of([Path::fields(["status"])]),
-            _ => Set::new(),
-        };
+        let reset = merge::reset_fields(
+            &resource.kind,
+            resource.custom.is_some(),
+            subresource,
+            resource.has_status(),
+        );
         act(&merge::Write {
             shape: &resource.shape,
             manager: &self.ask.manager(),
