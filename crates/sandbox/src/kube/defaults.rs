@@ -99,6 +99,7 @@ fn complete(resource: &Resource, object: &mut Value) {
             put(object, "reclaimPolicy", json!("Delete"));
             put(object, "volumeBindingMode", json!("Immediate"));
         }
+        "/limitranges" => items(&mut object["spec"]["limits"]).for_each(limit_range),
         "scheduling.k8s.io/priorityclasses" => put(object, "preemptionPolicy", json!("PreemptLowerPriority")),
         "apiextensions.k8s.io/customresourcedefinitions" => definition(&mut object["spec"]),
         _ => {}
@@ -212,6 +213,19 @@ fn requests(spec: &mut Value) {
                 put(&mut it["resources"], "requests", json!({}));
                 put(&mut it["resources"]["requests"], &name, limit);
             }
+        }
+    }
+}
+
+/// What a container may use at most it gets, what it gets it asks for, and it asks for the least at least.
+fn limit_range(limit: &mut Value) {
+    if limit["type"] != "Container" {
+        return;
+    }
+    for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
+        for (name, value) in limit[from].as_object().cloned().unwrap_or_default() {
+            put(limit, to, json!({}));
+            put(&mut limit[to], &name, value);
         }
     }
 }

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    admission,
     api::{Answer, Api, Ask, Subject},
     body,
     catalog::Resource,
@@ -96,6 +97,7 @@ impl Wish {
 pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
     let name = subject.place.name.as_deref().unwrap_or_default();
     let wish = Wish::read(ask)?;
+    admission::may_delete(subject.resource, name)?;
     delete_one(api, subject, name, &wish).map(Answer::ok)
 }
 
@@ -323,7 +325,7 @@ fn disown(api: &Api, resource: &Resource, key: &Key, uid: &str) {
     });
 }
 
-fn drop_finalizer(api: &Api, resource: &Resource, key: &Key, name: &str) {
+pub(super) fn drop_finalizer(api: &Api, resource: &Resource, key: &Key, name: &str) {
     edit(api, resource, key, |object| {
         if let Some(Value::Array(holds)) = metadata(object).get_mut("finalizers") {
             holds.retain(|it| it != name);
@@ -445,7 +447,15 @@ pub(super) fn create_below(
     let name = subject.place.name.as_deref().unwrap_or_default();
     match (&*subject.resource.stored_as, subresource) {
         ("/pods", "eviction") => {
-            delete_one(api, subject, name, &Wish::default())?;
+            let options = &body["deleteOptions"];
+            let wish = Wish {
+                dry_run: options["dryRun"] == json!(["All"]),
+                grace: options["gracePeriodSeconds"].as_u64(),
+                uid: options["preconditions"]["uid"].as_str().map(str::to_owned),
+                ..Wish::default()
+            };
+            admission::evict(api, subject, name)?;
+            delete_one(api, subject, name, &wish)?;
             Ok(Answer::Json {
                 code: 201,
                 body: json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" }),

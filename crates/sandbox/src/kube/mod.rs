@@ -13,6 +13,7 @@
 //! | `house`, `follow`, [`rules`] | deleting and what follows; what controllers do at once; what the schema does not say |
 //! | [`body`], [`protobuf`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
 //! | [`merge`] | patches, server-side apply, and who owns which field |
+//! | [`quantity`] | amounts |
 //! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
 //! | [`schema`], [`strict`], [`defaults`] | shapes of objects; objects held against them; what is left out |
 //! | [`catalog`], [`custom`] | which resources there are; custom ones |
@@ -34,6 +35,7 @@ pub mod object;
 mod patch;
 pub mod protobuf;
 pub mod published;
+pub mod quantity;
 pub mod read;
 pub mod refusal;
 pub mod request;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    admission::Admission,
     api::{Answer, Api, Ask, Subject},
     auth,
     body::Body,
@@ -143,11 +144,18 @@ impl<'a> Writing<'a> {
             let blank = merge::blank(&resource.shape, &new);
             self.own(|write| write.track(&blank, &mut new));
         }
+        let admission = Admission::of(self.api, self.subject, &self.ask.user);
+        if let Some(admission) = &admission {
+            admission.fill(None, &mut new)?;
+        }
         rules::begin(self.api, resource, &mut new);
         object::tidy(&mut new);
         refuse(resource, &name, &self.causes(None, &new))?;
         let key = self.subject.key(&name);
-        let stored = self.store(&key, |old| match old {
+        if let Some(admission) = &admission {
+            admission.judge(None, &new, &mut self.warnings)?;
+        }
+        let stored = self.store(&key, admission, |_, old| match old {
             Some(_) => Err(Refusal::already_exists(self.subject.about(&name))),
             None => Ok(Some(new)),
         })?;
@@ -219,7 +227,8 @@ impl<'a> Writing<'a> {
         let key = self.subject.key(name);
         let mut warnings = Vec::new();
         let mut taken = (&*resource.stored_as == "/services").then(|| service::Taken::of(self.api));
-        let stored = self.store(&key, |old| {
+        let admission = Admission::of(self.api, self.subject, &self.ask.user);
+        let stored = self.store(&key, admission, |admission, old| {
             let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
             let old = &shown(resource, old, Form::Whole);
             let mut new = act(old)?;
@@ -237,6 +246,9 @@ impl<'a> Writing<'a> {
             merge::keep_times(old, &mut new);
             object::tidy(&mut new);
             refuse(resource, name, &self.causes(Some(old), &new))?;
+            if let Some(admission) = admission {
+                admission.judge(Some(old), &new, &mut warnings)?;
+            }
             // The version is no content: a write of the same is none.
             metadata(&mut new).insert("resourceVersion".into(), old["metadata"]["resourceVersion"].clone());
             let finished = is_going(&new) && finalizers(&new).is_empty() && house::may_go(resource, &new);
@@ -268,17 +280,21 @@ impl<'a> Writing<'a> {
     fn store(
         &self,
         key: &Key,
-        act: impl FnOnce(Option<&Value>) -> Result<Option<Value>, Refusal>,
+        mut admission: Option<Admission<'_>>,
+        act: impl FnOnce(Option<&Admission<'_>>, Option<&Value>) -> Result<Option<Value>, Refusal>,
     ) -> Result<Value, Refusal> {
         let mut same = Value::Null;
         let change = self.api.store.change(key, |old| {
-            let new = act(old)?;
+            let new = act(admission.as_ref(), old)?;
             if self.dry_run {
                 return Err(Stop::DryRun(Box::new(new.or_else(|| old.cloned()).unwrap_or_default())));
             }
             same = old.cloned().unwrap_or_default();
             Ok(new)
         });
+        if let Some(admission) = &mut admission {
+            admission.is_over();
+        }
         match change {
             Ok(Some(change)) => {
                 house::after(self.api, self.resource(), &change);

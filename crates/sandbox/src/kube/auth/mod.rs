@@ -18,6 +18,8 @@ mod impersonate;
 pub mod rbac;
 mod review;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 mod token;
 pub mod user;
 

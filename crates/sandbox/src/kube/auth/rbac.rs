@@ -29,6 +29,7 @@ pub const GROUP: &str = "rbac.authorization.k8s.io";
 #[derive(Default)]
 pub struct Access {
     held: Mutex<Option<(u64, Arc<Index>)>>,
+    turn: Mutex<()>,
 }
 
 /// Who is given which rules.
@@ -65,6 +66,11 @@ pub struct Verdict {
 }
 
 impl Access {
+    /// Held by whoever judges and writes as one act.
+    pub(in crate::kube) fn turn(&self) -> &Mutex<()> {
+        &self.turn
+    }
+
     /// The index as of now.
     pub fn now(&self, store: &Store) -> Arc<Index> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
