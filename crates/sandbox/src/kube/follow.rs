@@ -30,7 +30,9 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
         ("/serviceaccounts", None) if change.key.name == DEFAULT_ACCOUNT => furnish(api, namespace),
         ("/configmaps", _) if change.key.name == ROOT => furnish(api, namespace),
         ("rbac.authorization.k8s.io/clusterroles", _) => gather(api),
-        ("/secrets", Some(secret)) if secret["type"] == TOKEN => give_token(api, resource, &change.key, secret),
+        ("/secrets", Some(secret)) if secret["type"] == TOKEN => {
+            give_token(api, resource, &change.key, secret)
+        }
         _ => {}
     }
     if (&*resource.stored_as, &change.after) == ("/serviceaccounts", &None) {
@@ -113,7 +115,9 @@ fn give_token(api: &Api, resource: &Resource, at: &Key, secret: &Value) {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let name = secret["metadata"]["annotations"][OF_ACCOUNT].as_str().unwrap_or_default();
     let account = api.store.get(&key("/serviceaccounts", &at.namespace, name));
-    let Some(account) = account.filter(|_| secret["data"]["token"].is_null() && !is_going(secret)) else { return };
+    let Some(account) = account.filter(|_| secret["data"]["token"].is_null() && !is_going(secret)) else {
+        return;
+    };
     let token = auth::of_secret(api, &account, secret);
     let authority = api.identity.authority();
     house::edit(api, resource, at, |secret| {

@@ -183,7 +183,8 @@ fn going(api: &Api, resource: &Resource, old: &Value, wish: &Wish) -> Option<Val
         if let Some(generation) = meta.get("generation").and_then(Value::as_u64) {
             meta.insert("generation".into(), (generation + 1).into());
         }
-    } else if is_pod(resource) && meta.get("deletionGracePeriodSeconds").and_then(Value::as_u64) > Some(grace) {
+    } else if is_pod(resource) && meta.get("deletionGracePeriodSeconds").and_then(Value::as_u64) > Some(grace)
+    {
         // Less patience than before; more is not given.
         meta.insert("deletionTimestamp".into(), time(later((api.now)(), grace)).into());
         meta.insert("deletionGracePeriodSeconds".into(), grace.into());

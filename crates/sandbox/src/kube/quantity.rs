@@ -37,14 +37,17 @@ impl Quantity {
 
     /// Reads a text; `None` for what is no amount, or larger than any.
     pub fn parse(text: &str) -> Option<Self> {
-        let number = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-')).unwrap_or(text.len());
+        let number =
+            text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-')).unwrap_or(text.len());
         let (number, suffix) = text.split_at(number);
         let (negative, digits) = match number.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, number.strip_prefix('+').unwrap_or(number)),
         };
         let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-        if (whole.is_empty() && part.is_empty()) || !(whole.to_owned() + part).bytes().all(|it| it.is_ascii_digit()) {
+        if (whole.is_empty() && part.is_empty())
+            || !(whole.to_owned() + part).bytes().all(|it| it.is_ascii_digit())
+        {
             return None;
         }
         let (form, numerator, denominator) = scale(suffix)?;

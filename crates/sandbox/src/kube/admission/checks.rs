@@ -339,27 +339,30 @@ fn host_process(spec: &Value) -> Found {
 
 fn escalation(spec: &Value) -> Found {
     let bad = those(spec, |it| it["securityContext"]["allowPrivilegeEscalation"] != false);
-    let detail = || format!("{} must set securityContext.allowPrivilegeEscalation=false", container_words(&bad));
+    let detail =
+        || format!("{} must set securityContext.allowPrivilegeEscalation=false", container_words(&bad));
     (!bad.is_empty()).then(|| ("allowPrivilegeEscalation != false", detail()))
 }
 
 fn all_capabilities(spec: &Value) -> Found {
     let drops_all = |it: &Value| {
-        it["securityContext"]["capabilities"]["drop"].as_array().is_some_and(|it| it.iter().any(|it| it == "ALL"))
+        it["securityContext"]["capabilities"]["drop"]
+            .as_array()
+            .is_some_and(|it| it.iter().any(|it| it == "ALL"))
     };
-    let (keep, add) = (
-        those(spec, |it| !drops_all(it)),
-        those(spec, |it| added(it).any(|it| it != "NET_BIND_SERVICE")),
-    );
+    let (keep, add) =
+        (those(spec, |it| !drops_all(it)), those(spec, |it| added(it).any(|it| it != "NET_BIND_SERVICE")));
     let mut details = Vec::new();
     if !keep.is_empty() {
-        details.push(format!("{} must set securityContext.capabilities.drop=[\"ALL\"]", container_words(&keep)));
+        details
+            .push(format!("{} must set securityContext.capabilities.drop=[\"ALL\"]", container_words(&keep)));
     }
     if !add.is_empty() {
         let which: BTreeSet<&str> =
             containers(spec).flat_map(added).filter(|it| *it != "NET_BIND_SERVICE").collect();
         let words = container_words(&add);
-        details.push(format!("{words} must not include {} in securityContext.capabilities.add", quote(which)));
+        details
+            .push(format!("{words} must not include {} in securityContext.capabilities.add", quote(which)));
     }
     (!details.is_empty()).then(|| ("unrestricted capabilities", details.join("; ")))
 }
@@ -403,8 +406,7 @@ fn non_root(spec: &Value) -> Found {
         return None;
     }
     let silent = those(spec, |it| !it["securityContext"]["runAsNonRoot"].is_boolean());
-    let detail =
-        || format!("pod or {} must set securityContext.runAsNonRoot=true", container_words(&silent));
+    let detail = || format!("pod or {} must set securityContext.runAsNonRoot=true", container_words(&silent));
     (!silent.is_empty()).then(|| (REASON, detail()))
 }
 
@@ -454,7 +456,12 @@ mod tests {
             words(Level::Baseline, None, spec.clone()),
             r#"non-default capabilities (container "a" must not include "NET_ADMIN" in securityContext.capabilities.add), host namespaces (hostNetwork=true, hostPID=true), hostPath volumes (volume "v"), hostPort (container "a" uses hostPort 80), privileged (container "a" must not set securityContext.privileged=true), seccompProfile (container "a" must not set securityContext.seccompProfile.type to "Unconfined"), forbidden sysctls (kernel.msgmax)"#
         );
-        assert!(words(Level::Baseline, Some(31), spec.clone()).ends_with("(kernel.msgmax, net.ipv4.tcp_rmem)"));
-        assert!(words(Level::Restricted, None, spec).contains(r#"restricted volume types (volume "v" uses restricted volume type "hostPath")"#));
+        assert!(
+            words(Level::Baseline, Some(31), spec.clone()).ends_with("(kernel.msgmax, net.ipv4.tcp_rmem)")
+        );
+        assert!(
+            words(Level::Restricted, None, spec)
+                .contains(r#"restricted volume types (volume "v" uses restricted volume type "hostPath")"#)
+        );
     }
 }

@@ -109,11 +109,14 @@ fn write(api: &Api, resource: &Resource, key: &Key, budget: &Value) {
 /// How many pods there are, shall be, and may be disturbed.
 fn count(api: &Api, budget: &Value) -> Value {
     let pods = api.store.list(&"/pods".into(), Some(meta(budget, "namespace"))).objects;
-    let pods: Vec<Arc<Value>> = pods.into_iter().map(|(_, pod)| pod).filter(|pod| is_about(budget, pod)).collect();
+    let pods: Vec<Arc<Value>> =
+        pods.into_iter().map(|(_, pod)| pod).filter(|pod| is_about(budget, pod)).collect();
     let healthy = pods.iter().filter(|pod| !is_going(pod) && is_ready(pod)).count();
     let (spec, here) = (&budget["spec"], pods.len());
     let (expected, desired) = match (&spec["maxUnavailable"], &spec["minAvailable"]) {
-        (Value::Null, Value::Number(least)) => (here, usize::try_from(least.as_u64().unwrap_or(0)).unwrap_or(here)),
+        (Value::Null, Value::Number(least)) => {
+            (here, usize::try_from(least.as_u64().unwrap_or(0)).unwrap_or(here))
+        }
         (Value::Null, share) => {
             let all = wanted(api, &pods);
             (all, part(share, all))

@@ -112,7 +112,11 @@ pub(super) fn judge(ranges: &[&Value], resource: &Resource, object: &Value) -> R
             [one] => one.clone(),
             several => {
                 let mut each: Vec<&String> = Vec::new();
-                several.iter().for_each(|it| if !each.contains(&it) { each.push(it) });
+                several.iter().for_each(|it| {
+                    if !each.contains(&it) {
+                        each.push(it)
+                    }
+                });
                 match each.as_slice() {
                     [one] => (*one).clone(),
                     each => format!("[{}]", each.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")),

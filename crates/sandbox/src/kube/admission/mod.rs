@@ -93,7 +93,8 @@ impl<'a> Admission<'a> {
             it.rights = Some(api.access.now(&api.store));
         }
         if let Some(namespace) = namespace {
-            let key = Key { kind: "/namespaces".into(), namespace: String::new(), name: namespace.to_owned() };
+            let key =
+                Key { kind: "/namespaces".into(), namespace: String::new(), name: namespace.to_owned() };
             let found = api.store.get(&key);
             it.labels = found.map(|it| it["metadata"]["labels"].clone()).unwrap_or_default();
             if matches!(kind, "/pods" | "/persistentvolumeclaims") {
@@ -142,12 +143,7 @@ impl<'a> Admission<'a> {
     ///
     /// # Errors
     /// 403, in the words of the plugin that refuses; 422 for labels that are none.
-    pub fn judge(
-        &self,
-        old: Option<&Value>,
-        new: &Value,
-        warnings: &mut Vec<String>,
-    ) -> Result<(), Refusal> {
+    pub fn judge(&self, old: Option<&Value>, new: &Value, warnings: &mut Vec<String>) -> Result<(), Refusal> {
         let kind = &*self.resource.stored_as;
         if let Some(rights) = &self.rights {
             auth::check(rights, self.user, self.resource, old, new)?;

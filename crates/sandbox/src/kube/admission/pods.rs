@@ -42,7 +42,8 @@ pub(super) fn account(api: &Api, resource: &Resource, pod: &mut Value) -> Result
             format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
         return Err(forbidden(resource, pod, &why));
     };
-    let wanted = [&pod["spec"], &account].into_iter().find_map(|it| it["automountServiceAccountToken"].as_bool());
+    let wanted =
+        [&pod["spec"], &account].into_iter().find_map(|it| it["automountServiceAccountToken"].as_bool());
     if wanted.unwrap_or(true) {
         mount(api, &mut pod["spec"]);
     }

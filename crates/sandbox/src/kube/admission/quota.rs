@@ -20,7 +20,8 @@ use crate::kube::{
 };
 
 /// What must be said by every container, once a quota counts it.
-const MUST_SAY: &[&str] = &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+const MUST_SAY: &[&str] =
+    &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 /// Kinds that are also counted by their plural alone.
 const BY_PLURAL: &[&str] = &[
     "configmaps",
@@ -77,9 +78,8 @@ impl Counted {
         }
         let name = meta(&self.quota, "name");
         if is_pod {
-            self.must_say(&new["spec"]).map_err(|why| {
-                forbidden(resource, new, &format!("failed quota: {name}: {why}"))
-            })?;
+            self.must_say(&new["spec"])
+                .map_err(|why| forbidden(resource, new, &format!("failed quota: {name}: {why}")))?;
         }
         let before = old.map(|old| usage(resource, old)).unwrap_or_default();
         let mut wanted = Amounts::new();
@@ -181,9 +181,9 @@ fn pod_in_scope(pod: &Value, scope: &str, operator: &Value, values: &Value) -> b
         ["containers", "initContainers"].iter().all(|kind| {
             spec[*kind].as_array().into_iter().flatten().all(|it| {
                 ["requests", "limits"].iter().all(|key| {
-                    ["cpu", "memory"].iter().all(|what| {
-                        Quantity::of(&it["resources"][*key][*what]).is_none_or(|it| it.is_zero())
-                    })
+                    ["cpu", "memory"]
+                        .iter()
+                        .all(|what| Quantity::of(&it["resources"][*key][*what]).is_none_or(|it| it.is_zero()))
                 })
             })
         })
@@ -205,11 +205,14 @@ fn pod_in_scope(pod: &Value, scope: &str, operator: &Value, values: &Value) -> b
         }
         "CrossNamespacePodAffinity" => ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
             let terms = &spec["affinity"][*kind];
-            let hard = terms["requiredDuringSchedulingIgnoredDuringExecution"].as_array().into_iter().flatten();
-            let soft = terms["preferredDuringSchedulingIgnoredDuringExecution"].as_array().into_iter().flatten();
+            let hard =
+                terms["requiredDuringSchedulingIgnoredDuringExecution"].as_array().into_iter().flatten();
+            let soft =
+                terms["preferredDuringSchedulingIgnoredDuringExecution"].as_array().into_iter().flatten();
             let mut all = hard.chain(soft.map(|it| &it["podAffinityTerm"]));
             all.any(|it| {
-                it["namespaces"].as_array().is_some_and(|it| !it.is_empty()) || it["namespaceSelector"].is_object()
+                it["namespaces"].as_array().is_some_and(|it| !it.is_empty())
+                    || it["namespaceSelector"].is_object()
             })
         }),
         _ => false,
@@ -234,7 +237,9 @@ fn usage(resource: &Resource, object: &Value) -> Amounts {
             usage.insert("pods".into(), one);
             for (name, amount) in needs::of(spec, "requests") {
                 usage.insert(format!("requests.{name}"), amount);
-                if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") {
+                if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage")
+                    || name.starts_with("hugepages-")
+                {
                     usage.insert(name, amount);
                 }
             }

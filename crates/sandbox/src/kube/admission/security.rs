@@ -94,8 +94,12 @@ impl Policy {
 pub(super) fn pod_of<'a>(kind: &str, object: &'a Value) -> Option<&'a Value> {
     let template = match kind {
         "/pods" => Some(object),
-        "/replicationcontrollers" | "apps/replicasets" | "apps/deployments" | "apps/statefulsets"
-        | "apps/daemonsets" | "batch/jobs" => object.pointer("/spec/template"),
+        "/replicationcontrollers"
+        | "apps/replicasets"
+        | "apps/deployments"
+        | "apps/statefulsets"
+        | "apps/daemonsets"
+        | "batch/jobs" => object.pointer("/spec/template"),
         "batch/cronjobs" => object.pointer("/spec/jobTemplate/spec/template"),
         _ => None,
     };
@@ -162,7 +166,8 @@ pub(super) fn namespace(
         return Err(Refusal::invalid("", "Namespace", name, &policy.wrong));
     }
     let Some(before) = before else { return Ok(Vec::new()) };
-    let relaxed = policy.enforce.version == before.enforce.version && policy.enforce.level <= before.enforce.level;
+    let relaxed =
+        policy.enforce.version == before.enforce.version && policy.enforce.level <= before.enforce.level;
     if policy.enforce.level == Level::Privileged || relaxed {
         return Ok(Vec::new());
     }
@@ -190,7 +195,8 @@ pub(super) fn namespace(
         .collect();
     warnings.sort();
     let level = policy.enforce.to_string();
-    let head = format!("existing pods in namespace {name:?} violate the new PodSecurity enforce level {level:?}");
+    let head =
+        format!("existing pods in namespace {name:?} violate the new PodSecurity enforce level {level:?}");
     warnings.insert(0, head);
     Ok(warnings)
 }

@@ -58,7 +58,8 @@ pub(super) fn may_grow(
     old: &Value,
     new: &Value,
 ) -> Result<(), Refusal> {
-    let size = |it: &Value| Quantity::of(&it["spec"]["resources"]["requests"]["storage"]).unwrap_or(Quantity::ZERO);
+    let size =
+        |it: &Value| Quantity::of(&it["spec"]["resources"]["requests"]["storage"]).unwrap_or(Quantity::ZERO);
     if size(new) <= size(old) {
         return Ok(());
     }

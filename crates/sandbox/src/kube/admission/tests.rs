@@ -21,7 +21,8 @@ fn ask(api: &Api, method: &str, path: &str, body: Value) -> (u16, Value, Vec<Str
     let ask = Ask {
         method: method.into(),
         path: path.into(),
-        content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" }.into(),
+        content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" }
+            .into(),
         body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
         ..Ask::default()
     };
@@ -58,7 +59,10 @@ fn a_pod_gets_its_account_its_token_its_priority_and_patience() {
     let api = api();
     let made = make(&api, PODS, pod("a", json!({})));
     let spec = &made["spec"];
-    assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
+    assert_eq!(
+        (&spec["serviceAccountName"], &spec["serviceAccount"]),
+        (&json!("default"), &json!("default"))
+    );
     let volume = spec["volumes"][0]["name"].as_str().expect("a volume");
     assert!(volume.starts_with("kube-api-access-"));
     assert_eq!(
@@ -83,14 +87,21 @@ fn a_pod_gets_its_account_its_token_its_priority_and_patience() {
     );
     let mut other = pod("c", json!({}));
     other["spec"]["priorityClassName"] = json!("high");
-    assert_eq!(refused(&api, PODS, other), r#"pods "c" is forbidden: no PriorityClass with name high was found"#);
+    assert_eq!(
+        refused(&api, PODS, other),
+        r#"pods "c" is forbidden: no PriorityClass with name high was found"#
+    );
 }
 
 #[test]
 fn quotas_count_what_is_there_and_refuse_more() {
     let api = api();
     let hard = json!({"pods": "2", "requests.cpu": "1", "count/configmaps": "2"});
-    make(&api, "/api/v1/namespaces/shop/resourcequotas", json!({"metadata": {"name": "q"}, "spec": {"hard": hard}}));
+    make(
+        &api,
+        "/api/v1/namespaces/shop/resourcequotas",
+        json!({"metadata": {"name": "q"}, "spec": {"hard": hard}}),
+    );
     let used = |api: &Api| {
         let key = Key { kind: "/resourcequotas".into(), namespace: "shop".into(), name: "q".into() };
         api.store.get(&key).expect("a quota")["status"]["used"].clone()
@@ -126,14 +137,21 @@ fn scoped_quotas_count_only_what_is_in_scope() {
         json!({"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}, "scopes": ["BestEffort"]}}),
     );
     make(&api, PODS, pod("a", json!({"requests": {"cpu": "1"}})));
-    assert!(refused(&api, PODS, pod("b", json!({}))).contains("exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0"));
+    assert!(
+        refused(&api, PODS, pod("b", json!({})))
+            .contains("exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0")
+    );
 }
 
 #[test]
 fn ranges_give_defaults_and_bounds() {
     let api = api();
     let limits = json!([{"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "100m"}, "defaultRequest": {"cpu": "200m"}, "maxLimitRequestRatio": {"cpu": "4"}}]);
-    make(&api, "/api/v1/namespaces/shop/limitranges", json!({"metadata": {"name": "r"}, "spec": {"limits": limits}}));
+    make(
+        &api,
+        "/api/v1/namespaces/shop/limitranges",
+        json!({"metadata": {"name": "r"}, "spec": {"limits": limits}}),
+    );
     let limits = json!({"requests": {"cpu": "500m"}, "limits": {"cpu": "2"}});
     assert_eq!(
         refused(&api, PODS, pod("a", limits)),
@@ -145,18 +163,28 @@ fn ranges_give_defaults_and_bounds() {
     );
     let made = make(&api, PODS, pod("a", json!({"requests": {"cpu": "500m"}})));
     assert_eq!(made["spec"]["containers"][0]["resources"]["limits"], json!({"cpu": "1"}));
-    assert_eq!(made["metadata"]["annotations"]["kubernetes.io/limit-ranger"], "LimitRanger plugin set: cpu limit for container c");
+    assert_eq!(
+        made["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+        "LimitRanger plugin set: cpu limit for container c"
+    );
 }
 
 #[test]
 fn a_namespace_says_which_pods_it_allows() {
     let api = api();
     make(&api, PODS, pod("before", json!({})));
-    let labels = |labels: Value| ask(&api, "PATCH", "/api/v1/namespaces/shop", json!({"metadata": {"labels": labels}}));
+    let labels = |labels: Value| {
+        ask(&api, "PATCH", "/api/v1/namespaces/shop", json!({"metadata": {"labels": labels}}))
+    };
     let (code, body, _) = labels(json!({"pod-security.kubernetes.io/enforce": "strict"}));
     assert_eq!(
         (code, &body["message"]),
-        (422, &json!(r#"Namespace "shop" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strict": must be one of privileged, baseline, restricted"#))
+        (
+            422,
+            &json!(
+                r#"Namespace "shop" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strict": must be one of privileged, baseline, restricted"#
+            )
+        )
     );
     let (code, _, warnings) = labels(json!({"pod-security.kubernetes.io/enforce": "restricted"}));
     assert_eq!(code, 200);
@@ -182,9 +210,7 @@ fn a_namespace_says_which_pods_it_allows() {
 fn claims_get_a_class_grow_if_they_can_and_stay_while_in_use() {
     let api = api();
     let classes = "/apis/storage.k8s.io/v1/storageclasses";
-    let class = |name: &str, default: &str| {
-        json!({"metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}}, "provisioner": "x"})
-    };
+    let class = |name: &str, default: &str| json!({"metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}}, "provisioner": "x"});
     make(&api, classes, class("slow", "false"));
     make(&api, classes, class("fast", "true"));
     let claims = "/api/v1/namespaces/shop/persistentvolumeclaims";
@@ -214,7 +240,8 @@ fn an_eviction_asks_the_budget() {
     );
     for name in ["a", "b"] {
         make(&api, PODS, pod(name, json!({})));
-        let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        let status =
+            json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         assert_eq!(ask(&api, "PATCH", &format!("{PODS}/{name}/status"), status).0, 200);
     }
     let evict = |name: &str| {
@@ -224,7 +251,10 @@ fn an_eviction_asks_the_budget() {
     };
     assert_eq!(evict("a").0, 201);
     let (code, body) = evict("b");
-    assert_eq!((code, &body["message"]), (429, &json!("Cannot evict pod as it would violate the pod's disruption budget.")));
+    assert_eq!(
+        (code, &body["message"]),
+        (429, &json!("Cannot evict pod as it would violate the pod's disruption budget."))
+    );
     assert_eq!(
         body["details"]["causes"][0]["message"],
         "The disruption budget b needs 1 healthy pods and has 1 currently"
@@ -235,9 +265,19 @@ fn an_eviction_asks_the_budget() {
 fn what_belongs_to_the_cluster_stays() {
     let api = api();
     let (code, body, _) = ask(&api, "DELETE", "/api/v1/namespaces/default", Value::Null);
-    assert_eq!((code, &body["message"]), (403, &json!(r#"namespaces "default" is forbidden: this namespace may not be deleted"#)));
-    assert_eq!(ask(&api, "DELETE", "/api/v1/namespaces/shop/configmaps/kube-root-ca.crt", Value::Null).0, 200);
+    assert_eq!(
+        (code, &body["message"]),
+        (403, &json!(r#"namespaces "default" is forbidden: this namespace may not be deleted"#))
+    );
+    assert_eq!(
+        ask(&api, "DELETE", "/api/v1/namespaces/shop/configmaps/kube-root-ca.crt", Value::Null).0,
+        200
+    );
     assert_eq!(ask(&api, "GET", "/api/v1/namespaces/shop/configmaps/kube-root-ca.crt", Value::Null).0, 200);
     assert_eq!(ask(&api, "DELETE", "/api/v1/namespaces/shop", Value::Null).0, 200);
-    assert_eq!(ask(&api, "GET", "/api/v1/namespaces/shop", Value::Null).0, 404, "and takes all that was in it");
+    assert_eq!(
+        ask(&api, "GET", "/api/v1/namespaces/shop", Value::Null).0,
+        404,
+        "and takes all that was in it"
+    );
 }

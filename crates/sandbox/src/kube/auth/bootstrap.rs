@@ -34,7 +34,8 @@ impl Api {
     /// Never: the data is part of the program, and a test reads it.
     pub fn begin_rights(&self) {
         let text = zstd::decode_all(PACKED).expect("the embedded data is whole");
-        let all: Vec<Value> = serde_json::from_slice(&text).expect("the embedded data is what data/make wrote");
+        let all: Vec<Value> =
+            serde_json::from_slice(&text).expect("the embedded data is what data/make wrote");
         for object in &all {
             let plural = format!("{}s", object["kind"].as_str().unwrap_or_default().to_lowercase());
             let place = match object["metadata"]["namespace"].as_str() {
@@ -80,7 +81,10 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::kube::{auth::{User, rules::Deed}, store::Key};
+    use crate::kube::{
+        auth::{User, rules::Deed},
+        store::Key,
+    };
 
     #[test]
     fn a_cluster_begins_as_a_real_one() {
@@ -111,7 +115,11 @@ mod tests {
         let jane = User::new("jane", ["devs"]);
         assert!(!may(&jane, "get", "pods", "default"));
         let path = |user: &User, path| api.may(user, &Deed { verb: "get", path, ..Deed::default() }).allowed;
-        assert!(path(&jane, "/apis") && !path(&User::anonymous(), "/apis") && path(&User::anonymous(), "/version"));
+        assert!(
+            path(&jane, "/apis")
+                && !path(&User::anonymous(), "/apis")
+                && path(&User::anonymous(), "/version")
+        );
         let binding = json!({
             "metadata": {"name": "viewers"},
             "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "Group", "name": "devs"}],

@@ -64,7 +64,11 @@ pub(in crate::kube) fn check(
                 return Ok(());
             }
             let rules = index.role(namespace, text("kind"), text("name")).map_err(|_| {
-                Refusal::not_found(About { group: GROUP, resource: plural.trim_end_matches('s'), name: text("name") })
+                Refusal::not_found(About {
+                    group: GROUP,
+                    resource: plural.trim_end_matches('s'),
+                    name: text("name"),
+                })
             })?;
             confirm(index, user, namespace, &rules).map_err(|why| Refusal::forbidden(about, &why))
         }
@@ -77,7 +81,10 @@ fn only_owners_differ(old: &Value, new: &Value) -> bool {
         let mut it = it.clone();
         if let Some(meta) = it["metadata"].as_object_mut() {
             meta.retain(|key, _| {
-                !matches!(key.as_str(), "ownerReferences" | "finalizers" | "managedFields" | "resourceVersion" | "generation")
+                !matches!(
+                    key.as_str(),
+                    "ownerReferences" | "finalizers" | "managedFields" | "resourceVersion" | "generation"
+                )
             });
         }
         it

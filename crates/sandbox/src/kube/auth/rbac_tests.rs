@@ -28,7 +28,10 @@ fn naive(objects: &[Value], user: &User, deed: &Deed<'_>) -> bool {
             let within = subject["namespace"].as_str().unwrap_or(namespace);
             !within.is_empty()
                 && user.name
-                    == format!("system:serviceaccount:{within}:{}", subject["name"].as_str().unwrap_or_default())
+                    == format!(
+                        "system:serviceaccount:{within}:{}",
+                        subject["name"].as_str().unwrap_or_default()
+                    )
         }
     };
     let applies = |binding: &&Value| {
@@ -47,9 +50,11 @@ fn naive(objects: &[Value], user: &User, deed: &Deed<'_>) -> bool {
                 && (it["kind"] == "ClusterRole" || meta(it, "namespace") == meta(binding, "namespace"))
         })
     };
-    objects.iter().filter(applies).filter_map(role_of).any(|role| {
-        role["rules"].as_array().expect("rules").iter().any(|rule| Rule::of(rule).allows(deed))
-    })
+    objects
+        .iter()
+        .filter(applies)
+        .filter_map(role_of)
+        .any(|role| role["rules"].as_array().expect("rules").iter().any(|rule| Rule::of(rule).allows(deed)))
 }
 
 fn rule() -> impl Strategy<Value = Value> {
@@ -148,7 +153,15 @@ fn refusals_have_the_words_of_the_real_server() {
         r#"pods is forbidden: User "jane" cannot list resource "pods" in API group "" at the cluster scope"#
     );
     assert_eq!(
-        words(Deed { verb: "get", group: "apps", resource: "deployments", subresource: "scale", namespace: "x", name: "web", path: "" }),
+        words(Deed {
+            verb: "get",
+            group: "apps",
+            resource: "deployments",
+            subresource: "scale",
+            namespace: "x",
+            name: "web",
+            path: ""
+        }),
         r#"deployments.apps "web" is forbidden: User "jane" cannot get resource "deployments/scale" in API group "apps" in the namespace "x""#
     );
     assert_eq!(
@@ -162,7 +175,11 @@ fn refusals_have_the_words_of_the_real_server() {
             "roleRef": {"kind": "ClusterRole", "name": "gone"}, "subjects": [{"kind": "User", "name": "jane"}],
         }),
     );
-    assert!(words(pods).ends_with(r#"at the cluster scope: RBAC: clusterrole.rbac.authorization.k8s.io "gone" not found"#));
+    assert!(
+        words(pods).ends_with(
+            r#"at the cluster scope: RBAC: clusterrole.rbac.authorization.k8s.io "gone" not found"#
+        )
+    );
     put(
         &api.store,
         json!({"kind": "ClusterRole", "metadata": {"name": "gone"}, "rules": [{"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}]}),

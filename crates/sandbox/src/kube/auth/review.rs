@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    User, rbac::Verdict,
-    rules::Deed,
-    token,
-};
+use super::{User, rbac::Verdict, rules::Deed, token};
 use crate::kube::{
     api::{Answer, Api},
     catalog::Resource,
@@ -145,8 +141,13 @@ fn token_review(api: &Api, spec: &Value) -> Result<Value, Refusal> {
     if token.is_empty() {
         return Err(Refusal::bad_request("token is required for TokenReview in authentication"));
     }
-    let audiences: Vec<String> =
-        spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let audiences: Vec<String> = spec["audiences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     Ok(match token::user_or_owner(api, token, &audiences) {
         Ok((user, audiences)) => {
             json!({ "authenticated": true, "user": user.info(), "audiences": audiences })

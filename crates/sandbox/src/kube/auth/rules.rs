@@ -224,8 +224,13 @@ mod tests {
 
     #[test]
     fn names_and_paths() {
-        let it = rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}));
-        assert!(it.allows(&pods("get", "", "a")) && !it.allows(&pods("get", "", "b")) && !it.allows(&pods("get", "", "")));
+        let it =
+            rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}));
+        assert!(
+            it.allows(&pods("get", "", "a"))
+                && !it.allows(&pods("get", "", "b"))
+                && !it.allows(&pods("get", "", ""))
+        );
         let it = rule(json!({"verbs": ["get"], "nonResourceURLs": ["/healthz", "/api/*"]}));
         let path = |path| Deed { verb: "get", path, ..Deed::default() };
         assert!(it.allows(&path("/healthz")) && it.allows(&path("/api/v1")));
@@ -235,9 +240,12 @@ mod tests {
     #[test]
     fn who_is_covered() {
         let mine = rule(json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "*/log"]}));
-        let parts = rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods", "pods/log"], "resourceNames": ["a"]}));
+        let parts = rule(
+            json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods", "pods/log"], "resourceNames": ["a"]}),
+        );
         assert!(parts.taken_apart().iter().all(|part| mine.covers(part)));
-        let more = rule(json!({"verbs": ["get"], "apiGroups": ["", "apps"], "resources": ["pods"]})).taken_apart();
+        let more =
+            rule(json!({"verbs": ["get"], "apiGroups": ["", "apps"], "resources": ["pods"]})).taken_apart();
         assert_eq!(more.iter().filter(|part| !mine.covers(part)).count(), 1);
         assert_eq!(more[1].words(), r#"{APIGroups:["apps"], Resources:["pods"], Verbs:["get"]}"#);
     }

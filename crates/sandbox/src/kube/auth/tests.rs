@@ -25,7 +25,8 @@ fn ask(api: &Api, user: &User, method: &str, path: &str, body: Value) -> (u16, V
         path: path.into(),
         query: Query::parse(query),
         user: user.clone(),
-        content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" }.into(),
+        content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" }
+            .into(),
         body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
         ..Ask::default()
     };
@@ -67,10 +68,20 @@ fn who_is_given_nothing_may_nothing() {
     assert_eq!((&body["reason"], &body["details"]), (&json!("Forbidden"), &json!({"kind": "pods"})));
     let (code, body) = ask(&api, &jane, "GET", "/api/v1/namespaces/default", Value::Null);
     assert_eq!(code, 403);
-    assert!(body["message"].as_str().is_some_and(|it| it.ends_with(r#"in the namespace "default""#)), "{body}");
-    assert_eq!(ask(&api, &jane, "GET", "/apis/nowhere.io/v1/things", Value::Null).0, 403, "before it is looked for");
+    assert!(
+        body["message"].as_str().is_some_and(|it| it.ends_with(r#"in the namespace "default""#)),
+        "{body}"
+    );
+    assert_eq!(
+        ask(&api, &jane, "GET", "/apis/nowhere.io/v1/things", Value::Null).0,
+        403,
+        "before it is looked for"
+    );
     let (code, body) = ask(&api, &User::anonymous(), "GET", "/apis", Value::Null);
-    assert_eq!((code, &body["message"]), (403, &json!(r#"forbidden: User "system:anonymous" cannot get path "/apis""#)));
+    assert_eq!(
+        (code, &body["message"]),
+        (403, &json!(r#"forbidden: User "system:anonymous" cannot get path "/apis""#))
+    );
     assert_eq!(ask(&api, &User::anonymous(), "GET", "/version", Value::Null).0, 200);
 
     bind(&api, "default", "edit", "jane");
@@ -90,7 +101,10 @@ fn a_name_in_a_field_selector_is_a_name() {
     bind(&api, "default", "one", "jane");
     let jane = User::new("jane", ["devs"]);
     let maps = "/api/v1/namespaces/default/configmaps";
-    assert_eq!(ask(&api, &jane, "GET", &format!("{maps}?fieldSelector=metadata.name%3Da"), Value::Null).0, 200);
+    assert_eq!(
+        ask(&api, &jane, "GET", &format!("{maps}?fieldSelector=metadata.name%3Da"), Value::Null).0,
+        200
+    );
     assert_eq!(ask(&api, &jane, "GET", maps, Value::Null).0, 403);
 }
 
@@ -100,9 +114,7 @@ fn nobody_gives_away_what_they_do_not_have() {
     let jane = User::new("jane", ["devs"]);
     bind(&api, "default", "admin", "jane");
     let roles = format!("{RBAC}/namespaces/default/roles");
-    let role = |verbs: &[&str], resource: &str| {
-        json!({"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": [resource], "verbs": verbs}]})
-    };
+    let role = |verbs: &[&str], resource: &str| json!({"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": [resource], "verbs": verbs}]});
     let (code, body) = ask(&api, &jane, "POST", &roles, role(&["get", "update"], "nodes"));
     assert_eq!(code, 403);
     assert_eq!(
@@ -135,8 +147,12 @@ fn one_becomes_another_only_by_right() {
     };
     let become_ = |user: &User, wanted: Wanted| impersonate(&api, user.clone(), wanted);
     let joe = become_(&User::default(), wanted("joe", &["ops"])).expect("the owner may");
-    assert_eq!((joe.name.as_str(), joe.groups), ("joe", vec!["ops".to_owned(), "system:authenticated".to_owned()]));
-    let robot = become_(&User::default(), wanted("system:serviceaccount:a:robot", &[])).expect("the owner may");
+    assert_eq!(
+        (joe.name.as_str(), joe.groups),
+        ("joe", vec!["ops".to_owned(), "system:authenticated".to_owned()])
+    );
+    let robot =
+        become_(&User::default(), wanted("system:serviceaccount:a:robot", &[])).expect("the owner may");
     assert!(robot.groups.contains(&"system:serviceaccounts:a".to_owned()));
     let jane = User::new("jane", ["devs"]);
     let refused = become_(&jane, wanted("joe", &[])).expect_err("jane may not");
@@ -168,10 +184,21 @@ fn a_service_account_is_known_by_its_token_as_long_as_it_is_there() {
     };
     assert_eq!(review(json!([]))["user"]["username"], "system:serviceaccount:default:robot");
     assert!(review(json!(["vault"]))["authenticated"].is_null());
-    let (code, body) = ask(&api, &User::default(), "POST", &format!("{accounts}/robot/token"), json!({"spec": {"expirationSeconds": 60}}));
+    let (code, body) = ask(
+        &api,
+        &User::default(),
+        "POST",
+        &format!("{accounts}/robot/token"),
+        json!({"spec": {"expirationSeconds": 60}}),
+    );
     assert_eq!(
         (code, &body["message"]),
-        (422, &json!("TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes"))
+        (
+            422,
+            &json!(
+                "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes"
+            )
+        )
     );
 
     let secret = json!({
@@ -179,7 +206,8 @@ fn a_service_account_is_known_by_its_token_as_long_as_it_is_there() {
         "type": "kubernetes.io/service-account-token",
     });
     made(&api, "/api/v1/namespaces/default/secrets", secret);
-    let (_, secret) = ask(&api, &User::default(), "GET", "/api/v1/namespaces/default/secrets/kept", Value::Null);
+    let (_, secret) =
+        ask(&api, &User::default(), "GET", "/api/v1/namespaces/default/secrets/kept", Value::Null);
     use base64::{Engine, engine::general_purpose::STANDARD};
     let kept = STANDARD.decode(secret["data"]["token"].as_str().expect("filled in")).expect("base64");
     let kept = String::from_utf8(kept).expect("text");
@@ -187,7 +215,10 @@ fn a_service_account_is_known_by_its_token_as_long_as_it_is_there() {
 
     ask(&api, &User::default(), "DELETE", &format!("{accounts}/robot"), Value::Null);
     assert_eq!((known(&token), known(&kept)), (Err(401), Err(401)));
-    assert_eq!(ask(&api, &User::default(), "GET", "/api/v1/namespaces/default/secrets/kept", Value::Null).0, 404);
+    assert_eq!(
+        ask(&api, &User::default(), "GET", "/api/v1/namespaces/default/secrets/kept", Value::Null).0,
+        404
+    );
     made(&api, accounts, json!({"metadata": {"name": "robot"}}));
     assert_eq!(known(&token), Err(401), "another of the same name");
 }
@@ -199,7 +230,13 @@ fn questions_are_answered() {
     let jane = User::new("jane", ["devs"]);
     let group = "/apis/authorization.k8s.io/v1";
     let wants = json!({"verb": "list", "resource": "pods", "namespace": "default"});
-    let (code, body) = ask(&api, &jane, "POST", &format!("{group}/selfsubjectaccessreviews"), json!({"spec": {"resourceAttributes": wants}}));
+    let (code, body) = ask(
+        &api,
+        &jane,
+        "POST",
+        &format!("{group}/selfsubjectaccessreviews"),
+        json!({"spec": {"resourceAttributes": wants}}),
+    );
     assert_eq!((code, &body["status"]["allowed"]), (201, &json!(true)));
     assert_eq!(
         body["status"]["reason"],
@@ -210,15 +247,29 @@ fn questions_are_answered() {
         made(&api, &format!("{group}/subjectaccessreviews"), json!({"spec": spec}))["status"].clone()
     };
     assert_eq!(of("jane"), json!({"allowed": false}));
-    let (code, body) = ask(&api, &User::default(), "POST", &format!("{group}/subjectaccessreviews"), json!({"spec": {}}));
+    let (code, body) =
+        ask(&api, &User::default(), "POST", &format!("{group}/subjectaccessreviews"), json!({"spec": {}}));
     assert_eq!(code, 422, "{body}");
     let (code, _) = ask(&api, &jane, "POST", &format!("{group}/subjectaccessreviews"), json!({"spec": {}}));
     assert_eq!(code, 403, "not everybody may ask about others");
-    let (_, rules) = ask(&api, &jane, "POST", &format!("{group}/selfsubjectrulesreviews"), json!({"spec": {"namespace": "default"}}));
+    let (_, rules) = ask(
+        &api,
+        &jane,
+        "POST",
+        &format!("{group}/selfsubjectrulesreviews"),
+        json!({"spec": {"namespace": "default"}}),
+    );
     let rules = rules["status"]["resourceRules"].as_array().expect("rules").clone();
-    assert!(rules.iter().any(|rule| rule["resources"].as_array().is_some_and(|it| it.contains(&json!("pods/log")))));
+    assert!(
+        rules
+            .iter()
+            .any(|rule| rule["resources"].as_array().is_some_and(|it| it.contains(&json!("pods/log"))))
+    );
     let (_, me) = ask(&api, &jane, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", json!({}));
-    assert_eq!(me["status"]["userInfo"], json!({"username": "jane", "groups": ["devs", "system:authenticated"]}));
+    assert_eq!(
+        me["status"]["userInfo"],
+        json!({"username": "jane", "groups": ["devs", "system:authenticated"]})
+    );
 }
 
 #[test]

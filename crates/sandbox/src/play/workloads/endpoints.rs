@@ -5,9 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::objects::{
-    AGAIN, is_controlled_by, is_finished, is_ready, items, key_of, owned_by, text,
-};
+use super::objects::{AGAIN, is_controlled_by, is_finished, is_ready, items, key_of, owned_by, text};
 use crate::{
     kube::{
         object::{is_going, meta},
@@ -36,13 +34,21 @@ impl Controller for Endpoints {
             "/services" => vec![change.key.clone()],
             SLICES => match &change.after {
                 Some(_) => Vec::new(),
-                None => Cluster::controller_of(&change.object(), "Service", "/services").into_iter().collect(),
+                None => {
+                    Cluster::controller_of(&change.object(), "Service", "/services").into_iter().collect()
+                }
             },
             _ => {
-                if change.before.as_ref().zip(change.after.as_ref()).is_some_and(|(one, two)| shows_same(one, two)) {
+                if change
+                    .before
+                    .as_ref()
+                    .zip(change.after.as_ref())
+                    .is_some_and(|(one, two)| shows_same(one, two))
+                {
                     return Vec::new();
                 }
-                let services = cluster.api.store.list(&"/services".into(), Some(&change.key.namespace)).objects;
+                let services =
+                    cluster.api.store.list(&"/services".into(), Some(&change.key.namespace)).objects;
                 let states: Vec<&Arc<Value>> = change.before.iter().chain(&change.after).collect();
                 let selects = |service: &Value| {
                     selector(service).is_some_and(|it| states.iter().any(|pod| it.matches(pod)))
@@ -69,7 +75,13 @@ impl Controller for Endpoints {
 /// Whether a service would show the same of both states of a pod.
 fn shows_same(one: &Value, two: &Value) -> bool {
     let shown = |pod: &Value| {
-        (is_ready(pod), is_going(pod), is_finished(pod), pod["status"]["podIP"].clone(), pod["metadata"]["labels"].clone())
+        (
+            is_ready(pod),
+            is_going(pod),
+            is_finished(pod),
+            pod["status"]["podIP"].clone(),
+            pod["metadata"]["labels"].clone(),
+        )
     };
     shown(one) == shown(two)
 }
@@ -87,12 +99,16 @@ fn ports(service: &Value, pod: Option<&Value>) -> Vec<Value> {
             Value::Null => return Some(port["port"].clone()),
             number => return Some(number.clone()),
         };
-        let all = pod.into_iter().flat_map(|pod| items(&pod["spec"]["containers"])).flat_map(|it| items(&it["ports"]));
+        let all = pod
+            .into_iter()
+            .flat_map(|pod| items(&pod["spec"]["containers"]))
+            .flat_map(|it| items(&it["ports"]));
         let found = all.into_iter().find(|it| it["name"] == name.as_str());
         found.map(|it| it["containerPort"].clone())
     };
     let of = |port: &Value| {
-        let mut shown = json!({ "name": text(&port["name"]), "port": number(port)?, "protocol": port["protocol"] });
+        let mut shown =
+            json!({ "name": text(&port["name"]), "port": number(port)?, "protocol": port["protocol"] });
         if let Some(protocol) = port.get("appProtocol") {
             shown["appProtocol"] = protocol.clone();
         }
@@ -123,7 +139,9 @@ fn slices(cluster: &Cluster, service: &Value, pods: &[Arc<Value>]) -> Result<(),
             endpoint["hostname"] = pod["spec"]["hostname"].clone();
         }
         let at = cluster.get(&Cluster::key("/nodes", "", node));
-        if let Some(zone) = at.as_ref().and_then(|it| it["metadata"]["labels"].get("topology.kubernetes.io/zone")) {
+        if let Some(zone) =
+            at.as_ref().and_then(|it| it["metadata"]["labels"].get("topology.kubernetes.io/zone"))
+        {
             endpoint["zone"] = zone.clone();
         }
         endpoint
@@ -181,11 +199,11 @@ fn typed(service: &Value) -> Value {
 /// The older form, which some still read.
 fn plain(cluster: &Cluster, service: &Value, pods: &[Arc<Value>]) -> Result<(), Refused> {
     let by = "endpoint-controller";
-    let address = |pod: &&Arc<Value>| {
-        json!({ "ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"], "targetRef": target(pod) })
-    };
-    let (ready, not): (Vec<&Arc<Value>>, Vec<&Arc<Value>>) =
-        pods.iter().filter(|pod| !is_going(pod) || counts_as_ready(service, pod)).partition(|pod| counts_as_ready(service, pod));
+    let address = |pod: &&Arc<Value>| json!({ "ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"], "targetRef": target(pod) });
+    let (ready, not): (Vec<&Arc<Value>>, Vec<&Arc<Value>>) = pods
+        .iter()
+        .filter(|pod| !is_going(pod) || counts_as_ready(service, pod))
+        .partition(|pod| counts_as_ready(service, pod));
     let mut subset = json!({});
     for (key, pods) in [("addresses", &ready), ("notReadyAddresses", &not)] {
         if !pods.is_empty() {

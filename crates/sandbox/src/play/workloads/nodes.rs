@@ -56,7 +56,8 @@ pub fn nodes(cluster: &Cluster, wanted: &[NodeSpec]) -> Result<(), Refused> {
     for node in there.iter().filter(|it| ours(it) && !names.contains(meta(it, "name"))) {
         cluster.delete(BY, &Cluster::key("/nodes", "", meta(node, "name")))?;
     }
-    let mut ranges: BTreeSet<String> = there.iter().map(|it| text(&it["spec"]["podCIDR"]).to_owned()).collect();
+    let mut ranges: BTreeSet<String> =
+        there.iter().map(|it| text(&it["spec"]["podCIDR"]).to_owned()).collect();
     for spec in wanted {
         let key = Cluster::key("/nodes", "", &spec.name);
         if cluster.get(&key).is_none() {
@@ -68,7 +69,13 @@ pub fn nodes(cluster: &Cluster, wanted: &[NodeSpec]) -> Result<(), Refused> {
             let made = cluster.create(BY, "/nodes", &node(spec, &range))?;
             let address = format!("10.0.{}.{}", place / 250, place % 250 + 4);
             cluster.change_status("kubelet", &key, |it| it["status"] = status(cluster, spec, &address))?;
-            cluster.event(BY, &made, "Normal", "RegisteredNode", &format!("Node {0} event: Registered Node {0} in Controller", spec.name));
+            cluster.event(
+                BY,
+                &made,
+                "Normal",
+                "RegisteredNode",
+                &format!("Node {0} event: Registered Node {0} in Controller", spec.name),
+            );
         } else {
             cluster.change("kubelet", &key, |it| label(it, spec))?;
             cluster.change_status("kubelet", &key, |it| {
@@ -217,7 +224,11 @@ impl Controller for Evictions {
             return there.map(|pod| super::objects::key_of("/pods", pod)).collect();
         }
         let object = change.object();
-        if tainted.contains(text(&object["spec"]["nodeName"])) { vec![change.key.clone()] } else { Vec::new() }
+        if tainted.contains(text(&object["spec"]["nodeName"])) {
+            vec![change.key.clone()]
+        } else {
+            Vec::new()
+        }
     }
 
     fn reconcile(&self, cluster: &Cluster, key: &Key) -> Option<SignedDuration> {
@@ -255,8 +266,12 @@ fn stays_until(pod: &Value, taint: &Value, now: Timestamp) -> Option<Timestamp> 
     let since = at(&taint["timeAdded"]).unwrap_or(now);
     match tolerated {
         // What the admission plugin DefaultTolerationSeconds gives to every pod that says nothing of these two.
-        None if DEFAULT_TOLERATED.contains(&text(&taint["key"])) => Some(since + SignedDuration::from_secs(300)),
+        None if DEFAULT_TOLERATED.contains(&text(&taint["key"])) => {
+            Some(since + SignedDuration::from_secs(300))
+        }
         None => Some(now),
-        Some(it) => it["tolerationSeconds"].as_i64().map(|seconds| since + SignedDuration::from_secs(seconds.max(0))),
+        Some(it) => {
+            it["tolerationSeconds"].as_i64().map(|seconds| since + SignedDuration::from_secs(seconds.max(0)))
+        }
     }
 }

@@ -174,7 +174,8 @@ pub enum Availability {
 pub fn hash(template: &Value, collisions: i64) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut sum = 0x811c_9dc5_u32;
-    let mut add = |bytes: &[u8]| bytes.iter().for_each(|byte| sum = (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    let mut add =
+        |bytes: &[u8]| bytes.iter().for_each(|byte| sum = (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     walk(template, &mut add);
     if collisions > 0 {
         add(&collisions.to_le_bytes());
@@ -226,7 +227,13 @@ pub fn pod_from(template: &Value, owner: &Value) -> Value {
 pub fn create_pod(cluster: &Cluster, by: &str, owner: &Value, pod: &Value) -> Result<Value, Refused> {
     match cluster.create(by, "/pods", pod) {
         Ok(pod) => {
-            cluster.event(by, owner, "Normal", "SuccessfulCreate", &format!("Created pod: {}", meta(&pod, "name")));
+            cluster.event(
+                by,
+                owner,
+                "Normal",
+                "SuccessfulCreate",
+                &format!("Created pod: {}", meta(&pod, "name")),
+            );
             Ok(pod)
         }
         Err(refused) => {
@@ -361,9 +368,12 @@ mod tests {
 
     #[test]
     fn shares_are_rounded_as_asked() {
-        for (value, total, up, wanted) in
-            [(json!("25%"), 3, true, 1), (json!("25%"), 3, false, 0), (json!(2), 9, true, 2), (json!("x"), 9, true, 0)]
-        {
+        for (value, total, up, wanted) in [
+            (json!("25%"), 3, true, 1),
+            (json!("25%"), 3, false, 0),
+            (json!(2), 9, true, 2),
+            (json!("x"), 9, true, 0),
+        ] {
             assert_eq!(share(&value, total, up), wanted, "{value} of {total}");
         }
     }
@@ -382,8 +392,14 @@ mod tests {
         let mut status = json!({});
         set_condition(&mut status, "Ready", "False", Some(("A", "a")), "1");
         set_condition(&mut status, "Ready", "False", Some(("B", "b")), "2");
-        assert_eq!((&status["conditions"][0]["lastTransitionTime"], &status["conditions"][0]["reason"]), (&json!("1"), &json!("B")));
+        assert_eq!(
+            (&status["conditions"][0]["lastTransitionTime"], &status["conditions"][0]["reason"]),
+            (&json!("1"), &json!("B"))
+        );
         set_condition(&mut status, "Ready", "True", None, "3");
-        assert_eq!(status["conditions"], json!([{"type": "Ready", "status": "True", "lastTransitionTime": "3"}]));
+        assert_eq!(
+            status["conditions"],
+            json!([{"type": "Ready", "status": "True", "lastTransitionTime": "3"}])
+        );
     }
 }

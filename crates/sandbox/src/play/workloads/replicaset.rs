@@ -89,13 +89,15 @@ fn crowds(cluster: &Cluster, set: &Value) -> Vec<String> {
     let sets = cluster.list(KIND, namespace);
     let family: Vec<_> = match super::objects::controller(set) {
         Some(owner) => {
-            let same = |it: &&Arc<Value>| super::objects::controller(it).is_some_and(|of| of["uid"] == owner["uid"]);
+            let same =
+                |it: &&Arc<Value>| super::objects::controller(it).is_some_and(|of| of["uid"] == owner["uid"]);
             sets.iter().filter(same).cloned().collect()
         }
         None => vec![Arc::new(set.clone())],
     };
     let pods = cluster.list("/pods", namespace);
-    let ours = pods.iter().filter(|pod| is_active(pod) && family.iter().any(|set| is_controlled_by(pod, set)));
+    let ours =
+        pods.iter().filter(|pod| is_active(pod) && family.iter().any(|set| is_controlled_by(pod, set)));
     ours.map(|pod| text(&pod["spec"]["nodeName"]).to_owned()).collect()
 }
 

@@ -30,7 +30,13 @@ impl LoadBalancers {
     }
 
     /// Makes the load balancer of a service, or waits for it.
-    fn ensure(&self, cluster: &Cluster, cloud: &dyn CloudController, key: &Key, service: &Value) -> Option<SignedDuration> {
+    fn ensure(
+        &self,
+        cluster: &Cluster,
+        cloud: &dyn CloudController,
+        key: &Key,
+        service: &Value,
+    ) -> Option<SignedDuration> {
         if !finalizers(service).contains(&CLEANUP) {
             cluster.event(BY, service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer");
             if cluster.change(BY, key, |it| hold(it, CLEANUP)).is_err() {
@@ -59,7 +65,13 @@ impl LoadBalancers {
     }
 
     /// Removes the load balancer of a service, or waits for it to be gone.
-    fn remove(&self, cluster: &Cluster, cloud: &dyn CloudController, key: &Key, service: &Value) -> Option<SignedDuration> {
+    fn remove(
+        &self,
+        cluster: &Cluster,
+        cloud: &dyn CloudController,
+        key: &Key,
+        service: &Value,
+    ) -> Option<SignedDuration> {
         cluster.event(BY, service, "Normal", "DeletingLoadBalancer", "Deleting load balancer");
         match cloud.remove_load_balancer(&cluster.name, meta(service, "uid")) {
             Ok(false) => Some(self.pace.poll),
@@ -110,7 +122,8 @@ impl Controller for LoadBalancers {
 
 /// Whether the cloud's own controller answers for a service.
 fn is_ours(service: &Value) -> bool {
-    service["spec"]["type"] == "LoadBalancer" && service["spec"].get("loadBalancerClass").is_none_or(Value::is_null)
+    service["spec"]["type"] == "LoadBalancer"
+        && service["spec"].get("loadBalancerClass").is_none_or(Value::is_null)
 }
 
 const INGRESSES: &str = "networking.k8s.io/ingresses";
@@ -162,8 +175,10 @@ impl Controller for Ingresses {
 fn serves(service: &Value, class: &Value) -> bool {
     let labels = &service["metadata"]["labels"];
     let controller = text(&class["spec"]["controller"]);
-    ["app.kubernetes.io/name", "app.kubernetes.io/instance"].iter().map(|key| text(&labels[*key])).any(|name| {
-        !name.is_empty()
-            && (name == meta(class, "name") || controller.split(['/', '.']).any(|part| part == name))
-    })
+    ["app.kubernetes.io/name", "app.kubernetes.io/instance"].iter().map(|key| text(&labels[*key])).any(
+        |name| {
+            !name.is_empty()
+                && (name == meta(class, "name") || controller.split(['/', '.']).any(|part| part == name))
+        },
+    )
 }

@@ -51,7 +51,8 @@ fn proportions(sets: &Sets, all: &mut [Arc<Value>]) -> Vec<i64> {
         0 => {}
         // The newer of two of one size gets more, the older gives more.
         1.. => all.sort_by(|one, two| (replicas(two), age(two)).cmp(&(replicas(one), age(one)))),
-        _ => all.sort_by(|one, two| (Reverse(replicas(one)), age(one)).cmp(&(Reverse(replicas(two)), age(two)))),
+        _ => all
+            .sort_by(|one, two| (Reverse(replicas(one)), age(one)).cmp(&(Reverse(replicas(two)), age(two)))),
     }
     let mut added = 0;
     let mut sizes: Vec<i64> = Vec::new();

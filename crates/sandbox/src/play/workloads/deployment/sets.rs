@@ -78,7 +78,11 @@ impl Sets {
     }
 
     pub fn max_surge(&self) -> i64 {
-        if super::recreates(&self.deployment) { 0 } else { share(&self.rolling()["maxSurge"], self.wanted(), true) }
+        if super::recreates(&self.deployment) {
+            0
+        } else {
+            share(&self.rolling()["maxSurge"], self.wanted(), true)
+        }
     }
 
     pub fn max_unavailable(&self) -> i64 {
@@ -105,7 +109,9 @@ impl Sets {
     /// Whether the wanted number has changed since its sets were last scaled.
     pub fn is_scaling(&self) -> bool {
         let active = self.all().filter(|set| replicas(set) > 0);
-        active.filter_map(|set| annotation(set, DESIRED).parse::<i64>().ok()).any(|desired| desired != self.wanted())
+        active
+            .filter_map(|set| annotation(set, DESIRED).parse::<i64>().ok())
+            .any(|desired| desired != self.wanted())
     }
 
     /// Whether the new set is all there is to be.
@@ -197,7 +203,8 @@ impl Sets {
             Err(refused) if refused.code == 409 => {
                 // Another template with the same hash, or one of somebody else: the next hash is another.
                 let key = key_of(super::KIND, &deployment);
-                cluster.change_status(BY, &key, |it| it["status"]["collisionCount"] = (collisions + 1).into())?;
+                cluster
+                    .change_status(BY, &key, |it| it["status"]["collisionCount"] = (collisions + 1).into())?;
                 Ok(false)
             }
             Err(refused) => {
@@ -265,7 +272,10 @@ impl Sets {
         match (active.next(), active.next()) {
             (Some(one), None) => Some(Some(one.clone())),
             (None, _) => Some(self.new.clone().or_else(|| {
-                self.old.iter().max_by_key(|set| (meta(set, "creationTimestamp"), Reverse(meta(set, "name")))).cloned()
+                self.old
+                    .iter()
+                    .max_by_key(|set| (meta(set, "creationTimestamp"), Reverse(meta(set, "name"))))
+                    .cloned()
             })),
             _ => None,
         }

@@ -127,7 +127,9 @@ fn has_progressed(old: &Value, new: &Value) -> bool {
     let of = |status: &Value, key: &str| int(&status[key]);
     let left = |status: &Value| of(status, "replicas") - of(status, "updatedReplicas");
     left(new) < left(old)
-        || ["updatedReplicas", "readyReplicas", "availableReplicas"].iter().any(|key| of(new, key) > of(old, key))
+        || ["updatedReplicas", "readyReplicas", "availableReplicas"]
+            .iter()
+            .any(|key| of(new, key) > of(old, key))
 }
 
 /// Writes the status with progress; how long until the deadline must be looked at.
@@ -137,7 +139,8 @@ pub fn of_rollout(cluster: &Cluster, sets: &Sets) -> Result<Option<SignedDuratio
     let (now, name) = (cluster.time(), subject(sets));
     let before = condition(old, "Progressing").cloned();
     let reason = before.as_ref().map_or("", |it| text(&it["reason"]));
-    let rests = int(&status["replicas"]) == int(&status["updatedReplicas"]) && reason == "NewReplicaSetAvailable";
+    let rests =
+        int(&status["replicas"]) == int(&status["updatedReplicas"]) && reason == "NewReplicaSetAvailable";
     let mut wait = None;
     if !has_deadline(&sets.deployment) {
         drop_condition(&mut status, "Progressing");
@@ -156,7 +159,8 @@ pub fn of_rollout(cluster: &Cluster, sets: &Sets) -> Result<Option<SignedDuratio
         }
         wait = until_deadline(cluster, sets, &status);
     }
-    let failure = sets.new.iter().chain(&sets.old).find_map(|set| condition(&set["status"], "ReplicaFailure"));
+    let failure =
+        sets.new.iter().chain(&sets.old).find_map(|set| condition(&set["status"], "ReplicaFailure"));
     match failure {
         None => drop_condition(&mut status, "ReplicaFailure"),
         Some(failure) => {

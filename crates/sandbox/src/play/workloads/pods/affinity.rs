@@ -29,7 +29,8 @@ pub fn terms_match(terms: &Value, node: &Value) -> bool {
     items(terms).any(|term| {
         let some = [&term["matchExpressions"], &term["matchFields"]];
         some.iter().any(|it| items(it).next().is_some())
-            && items(&term["matchExpressions"]).all(|it| holds(it, node["metadata"]["labels"][text(&it["key"])].as_str()))
+            && items(&term["matchExpressions"])
+                .all(|it| holds(it, node["metadata"]["labels"][text(&it["key"])].as_str()))
             && items(&term["matchFields"]).all(|it| holds(it, Some(meta(node, "name"))))
     })
 }
@@ -80,7 +81,8 @@ impl Neighbours {
             for term in items(terms) {
                 let selector = Selector::of_object(&term["labelSelector"]).unwrap_or_default();
                 let namespaces: Vec<&str> = items(&term["namespaces"]).filter_map(Value::as_str).collect();
-                let namespaces = if namespaces.is_empty() { vec![meta(pod, "namespace")] } else { namespaces };
+                let namespaces =
+                    if namespaces.is_empty() { vec![meta(pod, "namespace")] } else { namespaces };
                 let topology = text(&term["topologyKey"]).to_owned();
                 let there = places(cluster, nodes, &topology, &namespaces, &selector);
                 let kind = match attracts {
@@ -171,9 +173,14 @@ mod tests {
     fn expressions_over_labels() {
         let node = json!({"metadata": {"name": "n", "labels": {"zone": "a", "size": "4"}}});
         let term = |key: &str, operator: &str, values: &[&str]| {
-            terms_match(&json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]), &node)
+            terms_match(
+                &json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]),
+                &node,
+            )
         };
-        assert!(term("zone", "In", &["a", "b"]) && !term("zone", "NotIn", &["a"]) && term("size", "Gt", &["3"]));
+        assert!(
+            term("zone", "In", &["a", "b"]) && !term("zone", "NotIn", &["a"]) && term("size", "Gt", &["3"])
+        );
         assert!(term("x", "NotIn", &["a"]) && term("x", "DoesNotExist", &[]) && !term("x", "Exists", &[]));
         assert!(!terms_match(&json!([{}]), &node), "a term that asks for nothing");
         let by_name = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}]);

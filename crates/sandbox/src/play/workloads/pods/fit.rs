@@ -49,7 +49,9 @@ pub fn allocatable(node: &Value, name: &str) -> i128 {
 
 /// The filters that need no other node, in the order of the real ones: the first that refuses is the reason.
 pub fn verdict(pod: &Value, node: &Value, wants: &Needs, load: &Load) -> Result<(), Misfit> {
-    if node["spec"]["unschedulable"] == true && !tolerates(pod, "node.kubernetes.io/unschedulable", "", "NoSchedule") {
+    if node["spec"]["unschedulable"] == true
+        && !tolerates(pod, "node.kubernetes.io/unschedulable", "", "NoSchedule")
+    {
         return Err(Misfit::lasting("node(s) were unschedulable"));
     }
     let keeps_out = |taint: &&Value| {

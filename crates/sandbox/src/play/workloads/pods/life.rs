@@ -215,7 +215,11 @@ impl Life {
                 }
                 State::Down { since } => {
                     let seconds = backoff(self.restarts);
-                    let due = if self.crashing.is_some() { since + SignedDuration::from_secs(seconds) } else { now };
+                    let due = if self.crashing.is_some() {
+                        since + SignedDuration::from_secs(seconds)
+                    } else {
+                        now
+                    };
                     if let Some(left) = wait(due) {
                         return (Stage::Backoff { since, seconds }, Some(left));
                     }

@@ -44,7 +44,9 @@ pub fn choose(cluster: &Cluster, pod: &Value, seats: &Seats) -> Result<String, N
     }
     let total = nodes.len();
     if let Some(why) = volumes(cluster, pod) {
-        let help = format!("preemption: 0/{total} nodes are available: {total} Preemption is not helpful for scheduling.");
+        let help = format!(
+            "preemption: 0/{total} nodes are available: {total} Preemption is not helpful for scheduling."
+        );
         return Err(Nowhere::unschedulable(format!("0/{total} nodes are available: {why}. {help}")));
     }
     let wants = needs(pod);
@@ -61,7 +63,11 @@ pub fn choose(cluster: &Cluster, pod: &Value, seats: &Seats) -> Result<String, N
         match verdict {
             Ok(()) => fits.push((node, load)),
             Err(misfit) => {
-                if misfit.lasting { hopeless += 1 } else { room += 1 }
+                if misfit.lasting {
+                    hopeless += 1
+                } else {
+                    room += 1
+                }
                 for reason in misfit.reasons {
                     *reasons.entry(reason).or_default() += 1;
                 }
@@ -70,7 +76,8 @@ pub fn choose(cluster: &Cluster, pod: &Value, seats: &Seats) -> Result<String, N
     }
     if fits.is_empty() {
         let list = |map: Vec<(String, usize)>| {
-            let mut list: Vec<String> = map.into_iter().map(|(why, count)| format!("{count} {why}")).collect();
+            let mut list: Vec<String> =
+                map.into_iter().map(|(why, count)| format!("{count} {why}")).collect();
             list.sort();
             list.join(", ")
         };
@@ -88,7 +95,12 @@ pub fn choose(cluster: &Cluster, pod: &Value, seats: &Seats) -> Result<String, N
         )));
     }
     let best = fits.into_iter().min_by_key(|(node, load)| {
-        (company(cluster, pod, node, seats), fit::prefers_not(pod, node), fullness(node, load), meta(node, "name").to_owned())
+        (
+            company(cluster, pod, node, seats),
+            fit::prefers_not(pod, node),
+            fullness(node, load),
+            meta(node, "name").to_owned(),
+        )
     });
     best.map(|(node, _)| meta(node, "name").to_owned())
         .ok_or_else(|| Nowhere::unschedulable("no nodes available to schedule pods".to_owned()))
@@ -116,7 +128,9 @@ fn fullness(node: &Value, load: &super::seats::Load) -> i128 {
 fn volumes(cluster: &Cluster, pod: &Value) -> Option<String> {
     for volume in items(&pod["spec"]["volumes"]) {
         let name = match text(&volume["persistentVolumeClaim"]["claimName"]) {
-            "" if volume["ephemeral"].is_object() => format!("{}-{}", meta(pod, "name"), text(&volume["name"])),
+            "" if volume["ephemeral"].is_object() => {
+                format!("{}-{}", meta(pod, "name"), text(&volume["name"]))
+            }
             "" => continue,
             name => name.to_owned(),
         };

@@ -136,7 +136,8 @@ impl Seats {
     pub fn sit(&mut self, key: &Key, pod: &Value, node: &str) {
         self.standing.remove(key);
         let own = pod["spec"]["hostNetwork"] != true;
-        let address = text(&pod["status"]["podIP"]).rsplit('.').next().and_then(|it| it.parse().ok()).filter(|_| own);
+        let address =
+            text(&pod["status"]["podIP"]).rsplit('.').next().and_then(|it| it.parse().ok()).filter(|_| own);
         if let Some(seat) = self.seats.get(key)
             && seat.node == node
             && (seat.address.is_some() || address.is_none())

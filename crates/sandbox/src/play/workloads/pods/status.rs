@@ -14,7 +14,14 @@ use crate::{
 const OURS: &[&str] = &["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
 
 /// The whole status of a pod at a stage of its life.
-pub fn of(pod: &Value, node: &Value, address: Option<&str>, stage: &Stage, life: &Life, now: Timestamp) -> Value {
+pub fn of(
+    pod: &Value,
+    node: &Value,
+    address: Option<&str>,
+    stage: &Stage,
+    life: &Life,
+    now: Timestamp,
+) -> Value {
     let mut status = pod["status"].clone();
     let up = !matches!(stage, Stage::Creating | Stage::Unpullable);
     status["phase"] = match stage {
@@ -45,7 +52,8 @@ pub fn of(pod: &Value, node: &Value, address: Option<&str>, stage: &Stage, life:
     if !inits.is_empty() {
         status["initContainerStatuses"] = inits.into();
     }
-    let mut containers: Vec<Value> = items(&pod["spec"]["containers"]).map(|it| teller.container(it)).collect();
+    let mut containers: Vec<Value> =
+        items(&pod["spec"]["containers"]).map(|it| teller.container(it)).collect();
     containers.sort_by(|one, two| text(&one["name"]).cmp(text(&two["name"])));
     status["containerStatuses"] = containers.into();
     status["conditions"] = conditions(pod, stage, &status, &observed, now);
@@ -63,7 +71,9 @@ fn conditions(pod: &Value, stage: &Stage, status: &Value, observed: &Value, now:
     let unready = names("containerStatuses", &|it| it["ready"] != true);
     let unready = match (ended, unready.is_empty()) {
         (true, _) => Some(("PodCompleted", None)),
-        (false, false) => Some(("ContainersNotReady", Some(format!("containers with unready status: [{unready}]")))),
+        (false, false) => {
+            Some(("ContainersNotReady", Some(format!("containers with unready status: [{unready}]"))))
+        }
         (false, true) => None,
     };
     let gates = items(&pod["spec"]["readinessGates"]).map(|it| text(&it["conditionType"]));
@@ -78,7 +88,8 @@ fn conditions(pod: &Value, stage: &Stage, status: &Value, observed: &Value, now:
     let uninitialized = (!incomplete.is_empty()).then(|| {
         ("ContainersNotInitialized", Some(format!("containers with incomplete status: [{incomplete}]")))
     });
-    let done = |it| if matches!(stage, Stage::Ended { well: true, .. }) { Some(("PodCompleted", None)) } else { it };
+    let done =
+        |it| if matches!(stage, Stage::Ended { well: true, .. }) { Some(("PodCompleted", None)) } else { it };
     let wanted = [
         (up && !ended, None),
         (uninitialized.is_none(), if uninitialized.is_none() { done(None) } else { uninitialized }),
@@ -166,7 +177,9 @@ impl Teller<'_> {
         let stays = container["restartPolicy"] == "Always";
         let reached = match self.stage {
             Stage::Creating | Stage::Unpullable => None,
-            Stage::Init { index, since } => (place < *index || place == *index).then_some((place < *index, *since)),
+            Stage::Init { index, since } => {
+                (place < *index || place == *index).then_some((place < *index, *since))
+            }
             Stage::Running { since, .. } | Stage::Backoff { since, .. } | Stage::Ended { since, .. } => {
                 Some((true, *since))
             }
@@ -247,8 +260,17 @@ impl Teller<'_> {
                 status["ready"] = (*probed && !self.faults.is_unready(name)).into();
             }
             Stage::Backoff { since, seconds } if crashes => {
-                let full = format!("{}_{}({})", meta(self.pod, "name"), meta(self.pod, "namespace"), meta(self.pod, "uid"));
-                let length = if *seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) };
+                let full = format!(
+                    "{}_{}({})",
+                    meta(self.pod, "name"),
+                    meta(self.pod, "namespace"),
+                    meta(self.pod, "uid")
+                );
+                let length = if *seconds < 60 {
+                    format!("{seconds}s")
+                } else {
+                    format!("{}m{}s", seconds / 60, seconds % 60)
+                };
                 status["state"] = json!({ "waiting": {
                     "reason": "CrashLoopBackOff",
                     "message": format!("back-off {length} restarting failed container={name} pod={full}"),

@@ -27,13 +27,19 @@ pub fn of_stage(cluster: &Cluster, pod: &Value, stage: &Stage, life: &Life) {
                 event("Warning", "Failed", "Error: ImagePullBackOff");
             }
             Stage::Running { .. } if !ran || (faults.crashes(name) && life.restarts > 0) => {
-                let words = format!("Container image {image:?} already present on machine and can be accessed by the pod");
+                let words = format!(
+                    "Container image {image:?} already present on machine and can be accessed by the pod"
+                );
                 event("Normal", "Pulled", &words);
                 event("Normal", "Created", "Container created");
                 event("Normal", "Started", "Container started");
             }
             Stage::Running { probed: true, .. } if faults.is_unready(name) => {
-                event("Warning", "Unhealthy", "Readiness probe failed: imitated by the annotation sandbox.platform.dev/unready");
+                event(
+                    "Warning",
+                    "Unhealthy",
+                    "Readiness probe failed: imitated by the annotation sandbox.platform.dev/unready",
+                );
             }
             Stage::Backoff { .. } if faults.crashes(name) => {
                 event("Warning", "BackOff", &format!("Back-off restarting failed container {name} in pod"));

@@ -38,19 +38,28 @@ fn a_deployment_becomes_available() {
     assert_eq!(condition(&web, "Progressing"), "True/NewReplicaSetAvailable");
     let status = &web["status"];
     assert_eq!(
-        (&status["replicas"], &status["readyReplicas"], &status["availableReplicas"], &status["updatedReplicas"]),
+        (
+            &status["replicas"],
+            &status["readyReplicas"],
+            &status["availableReplicas"],
+            &status["updatedReplicas"]
+        ),
         (&json!(3), &json!(3), &json!(3), &json!(3))
     );
     assert_eq!(status["observedGeneration"], web["metadata"]["generation"]);
     assert_eq!(annotation(&web, "deployment.kubernetes.io/revision"), "1");
-    assert_eq!(world.was_told("web", "ScalingReplicaSet"), format!("Scaled up replica set {name} from 0 to 3"));
+    assert_eq!(
+        world.was_told("web", "ScalingReplicaSet"),
+        format!("Scaled up replica set {name} from 0 to 3")
+    );
     let pods = world.pods();
     let mut addresses: Vec<&Value> = pods.iter().map(|pod| &pod["status"]["podIP"]).collect();
     addresses.sort_by_key(|it| it.to_string());
     addresses.dedup();
     assert_eq!(addresses.len(), 3, "addresses of their own");
     assert!(pods.iter().all(|pod| condition(pod, "Ready") == "True/" && pod["metadata"]["generation"] == 1));
-    let nodes: std::collections::BTreeSet<String> = pods.iter().map(|it| it["spec"]["nodeName"].to_string()).collect();
+    let nodes: std::collections::BTreeSet<String> =
+        pods.iter().map(|it| it["spec"]["nodeName"].to_string()).collect();
     assert_eq!(nodes.len(), 2, "spread over the nodes");
 }
 
@@ -72,7 +81,8 @@ fn a_new_template_rolls_out_within_its_bounds_and_can_be_undone() {
 
     // As `kubectl rollout undo`: the template of the older ReplicaSet, without its hash.
     let sets = world.list("apps/replicasets");
-    let old = sets.iter().find(|it| annotation(it, "deployment.kubernetes.io/revision") == "1").expect("kept");
+    let old =
+        sets.iter().find(|it| annotation(it, "deployment.kubernetes.io/revision") == "1").expect("kept");
     let mut template = old["spec"]["template"].clone();
     template["metadata"]["labels"].as_object_mut().expect("labels").shift_remove("pod-template-hash");
     world.change(KIND, "web", |it| it["spec"]["template"] = template.clone());
@@ -156,9 +166,13 @@ fn what_does_not_fit_is_said_in_the_words_of_the_scheduler() {
     let pod = &world.pods()[0];
     assert_eq!(condition(pod, "PodScheduled"), "False/Unschedulable");
     let words = world.was_told(pod["metadata"]["name"].as_str().expect("a name"), "FailedScheduling");
-    assert!(words.starts_with("0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes"), "{words}");
+    assert!(
+        words.starts_with("0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes"),
+        "{words}"
+    );
     // A greater machine comes.
-    nodes::nodes(&world.cluster, &[super::world::node("n1", "4"), super::world::node("n3", "16")]).expect("nodes");
+    nodes::nodes(&world.cluster, &[super::world::node("n1", "4"), super::world::node("n3", "16")])
+        .expect("nodes");
     world.pass(10);
     assert_eq!(world.pods()[0]["spec"]["nodeName"], "n3");
     assert_eq!(condition(&world.pods()[0], "Ready"), "True/");
@@ -195,7 +209,9 @@ fn a_lost_node_loses_its_pods_after_a_while() {
 fn a_crash_shows_and_heals() {
     let mut world = up(1);
     let name = world.pods()[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    world.change("/pods", &name, |it| it["metadata"]["annotations"]["sandbox.platform.dev/crash"] = "true".into());
+    world.change("/pods", &name, |it| {
+        it["metadata"]["annotations"]["sandbox.platform.dev/crash"] = "true".into()
+    });
     world.pass(5);
     let pod = world.there("/pods", &name);
     let container = &pod["status"]["containerStatuses"][0];

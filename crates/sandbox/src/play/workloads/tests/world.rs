@@ -152,7 +152,9 @@ impl World {
     pub fn told(&self, name: &str) -> Vec<(String, String)> {
         let mut events = self.cluster.list("/events", None);
         events.retain(|it| it["involvedObject"]["name"] == name);
-        events.sort_by_key(|it| it["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse::<u64>().ok()));
+        events.sort_by_key(|it| {
+            it["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse::<u64>().ok())
+        });
         let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
         events.iter().map(|it| (text(&it["reason"]), text(&it["message"]))).collect()
     }
