@@ -136,6 +136,11 @@ impl Book {
         self.keeper.0.is_some()
     }
 
+    /// Whether anything is kept: otherwise nobody has to write anything out.
+    pub fn keeps(&self) -> bool {
+        self.keeper.0.is_some()
+    }
+
     /// Writes an entry, or writes it anew. It is on disk when [`Keeper::kept`] says so.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         if self.keeper.0.is_some() {

@@ -13,8 +13,8 @@ use platform_testkit::conformance::{Subject, bring_up, take_down};
 use serde_json::Value;
 use world::World;
 
-/// More tries than any fault here lasts.
-const TRIES: u32 = 20;
+/// More looks and tries than the slowest resource takes with the worst luck here.
+const TRIES: u32 = 200;
 
 /// One resource, as the engine treats it: it looks first, acts, waits, and tries again what may be tried again.
 async fn settle(world: &World, call: &mut ResourceCall, up: bool) -> Result<Value, Failure> {

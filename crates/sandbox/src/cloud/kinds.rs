@@ -297,8 +297,12 @@ impl Cloud {
                 let has = thing.spec["size"].as_u64().unwrap_or(0);
                 self.room_for_nodes(state, &wanted, has)?;
             }
-            Kind::Identity => drop(IdentitySpec::deserialize(&spec).map_err(bad)?),
-            Kind::Bucket => drop(BucketSpec::deserialize(&spec).map_err(bad)?),
+            Kind::Identity => {
+                IdentitySpec::deserialize(&spec).map_err(bad)?;
+            }
+            Kind::Bucket => {
+                BucketSpec::deserialize(&spec).map_err(bad)?;
+            }
             _ => {}
         }
         Ok(spec)

@@ -113,7 +113,9 @@ impl State {
     }
 
     pub fn save_meta(&self, book: &Book) {
-        if let Ok(bytes) = serde_json::to_vec(&self.meta) {
+        if book.keeps()
+            && let Ok(bytes) = serde_json::to_vec(&self.meta)
+        {
             book.put(META, &bytes);
         }
     }
@@ -180,7 +182,9 @@ impl State {
 
     /// Writes a thing, seen by readers from `seen` on.
     pub fn put(&mut self, thing: Thing, now: Timestamp, seen: Timestamp, book: &Book) {
-        if let Ok(bytes) = serde_json::to_vec(&thing) {
+        if book.keeps()
+            && let Ok(bytes) = serde_json::to_vec(&thing)
+        {
             book.put(&thing.id, &bytes);
         }
         if let Some(until) = self.get(&thing.id).and_then(|old| old.phase.transition()?.until) {
@@ -225,7 +229,9 @@ impl State {
             return;
         }
         thing.outputs[key] = value;
-        if let Ok(bytes) = serde_json::to_vec(thing) {
+        if book.keeps()
+            && let Ok(bytes) = serde_json::to_vec(thing)
+        {
             book.put(id, &bytes);
         }
     }
