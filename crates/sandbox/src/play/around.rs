@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
 
+use super::Cluster;
 use crate::kube::store::Key;
 
 /// What a cluster's controllers reach outside of it. What is not there is not played: without a cloud, load balancers
@@ -14,6 +15,14 @@ pub struct Around {
     pub cloud: Option<Arc<dyn CloudController>>,
     /// Git repositories.
     pub repositories: Option<Arc<dyn Repositories>>,
+    /// Other clusters, for an Argo CD that deploys to several.
+    pub clusters: Option<Arc<dyn Clusters>>,
+}
+
+/// Other clusters of the sandbox.
+pub trait Clusters: Send + Sync {
+    /// The cluster whose API server answers at a URL (without its last slash).
+    fn at(&self, server: &str) -> Option<Cluster>;
 }
 
 /// What a cluster asks its cloud for: what the cloud controller manager and the storage driver do.

@@ -10,10 +10,14 @@
 //! | [`cluster`] | one cluster, as its controllers reach it |
 //! | [`around`] | what lies outside of it: the cloud, Git |
 //! | [`workloads`] | workloads, pods, services, volumes |
+//! | [`repositories`] | Git repositories in memory, and through the `git` program |
+//! | [`argocd`] | Argo CD |
 
+pub mod argocd;
 pub mod around;
 pub mod cluster;
 pub mod workloads;
+pub mod repositories;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -27,7 +31,8 @@ pub use cluster::Cluster;
 ///
 /// It keeps nothing in memory that the cluster does not know: after a restart everything is looked at again.
 pub trait Controller: Send + Sync {
-    /// Kinds whose changes it hears, as they are stored: `apps/deployments`, `/pods`.
+    /// Kinds whose changes it hears, as they are stored: `apps/deployments`, `/pods`. `*` are the changes of every kind;
+    /// the first look is only at those that are named.
     fn watches(&self) -> &'static [&'static str];
 
     /// Which of its objects a change concerns: of a pod perhaps the ReplicaSet that owns it. They need not exist.
@@ -119,7 +124,7 @@ impl Players {
         };
         for change in changes {
             for (place, controller) in self.controllers.iter().enumerate() {
-                if controller.watches().contains(&&*change.key.kind) {
+                if controller.watches().iter().any(|kind| *kind == &*change.key.kind || *kind == "*") {
                     for key in controller.concerned(&self.cluster, &change) {
                         let look = (place, key);
                         if self.waits_in_line.insert(look.clone()) {

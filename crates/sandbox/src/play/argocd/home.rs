@@ -1,0 +1,191 @@
+//! The installation that an Application belongs to: whether it is there, its settings, repositories and clusters.
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{
+    model::{API_VERSION, APPLICATIONS, CONTROLLER, IN_CLUSTER, PROJECTS, duration, text},
+    project::Destination,
+};
+use crate::play::{Cluster, around::Remote, repositories::normalized};
+
+/// The namespace in which an Argo CD runs.
+pub struct Home<'a> {
+    /// The cluster that it runs in.
+    pub cluster: &'a Cluster,
+    /// The namespace.
+    pub namespace: &'a str,
+    settings: Option<Arc<Value>>,
+}
+
+/// A cluster that Applications may go to.
+pub struct Target {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Its address.
+    pub server: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Target {
+    /// As projects know it.
+    pub fn destination(&self) -> Destination<'_> {
+        Destination { server: &self.server, name: &self.name }
+    }
+}
+
+impl<'a> Home<'a> {
+    /// The Argo CD of a namespace, when it is installed and runs. Its default project is made when there is none.
+    pub fn of(cluster: &'a Cluster, namespace: &'a str) -> Option<Self> {
+        let runs = |kind: &str, name: &str, ready: &str| {
+            let key = Cluster::key(kind, namespace, name);
+            cluster.get(&key).is_some_and(|it| {
+                it["status"][ready].as_i64().unwrap_or(0) > 0 && it["metadata"]["deletionTimestamp"].is_null()
+            })
+        };
+        let defined = [APPLICATIONS, PROJECTS].iter().all(|kind| cluster.api.catalog.stored(kind).is_some());
+        if !defined
+            || !runs("apps/statefulsets", "argocd-application-controller", "readyReplicas")
+            || !runs("apps/deployments", "argocd-repo-server", "availableReplicas")
+        {
+            return None;
+        }
+        let settings = cluster.get(&Cluster::key("/configmaps", namespace, "argocd-cm"));
+        let home = Self { cluster, namespace, settings };
+        home.ensure_default_project();
+        Some(home)
+    }
+
+    fn ensure_default_project(&self) {
+        let key = Cluster::key(PROJECTS, self.namespace, "default");
+        if self.cluster.get(&key).is_some() {
+            return;
+        }
+        let project = json!({
+            "apiVersion": API_VERSION, "kind": "AppProject",
+            "metadata": {"name": "default", "namespace": self.namespace},
+            "spec": {
+                "sourceRepos": ["*"],
+                "destinations": [{"server": "*", "namespace": "*"}],
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+            },
+        });
+        // Refused while its namespace goes; then nobody needs it.
+        let _made = self.cluster.create("argocd-server", PROJECTS, &project);
+    }
+
+    fn setting(&self, key: &str) -> Option<&str> {
+        self.settings.as_ref()?["data"][key].as_str()
+    }
+
+    /// How often Git is looked at; `None`: never by itself.
+    pub fn poll(&self) -> Option<SignedDuration> {
+        let said = self.setting("timeout.reconciliation").and_then(duration);
+        Some(said.unwrap_or(SignedDuration::from_secs(120))).filter(|it| it.is_positive())
+    }
+
+    /// Whether Applications have the health of what they deploy. Argo CD does that by a script; a setting for that kind
+    /// is taken for the one that its documentation gives.
+    pub fn health_of_applications(&self) -> bool {
+        self.setting("resource.customizations.health.argoproj.io_Application").is_some()
+            || self
+                .setting("resource.customizations")
+                .is_some_and(|it| it.contains("argoproj.io/Application"))
+    }
+
+    /// The project of an Application.
+    pub fn project(&self, name: &str) -> Option<Arc<Value>> {
+        let name = if name.is_empty() { "default" } else { name };
+        self.cluster.get(&Cluster::key(PROJECTS, self.namespace, name))
+    }
+
+    /// How to reach a repository: by the Secret that names it, or by the longest beginning of its URL that a Secret
+    /// with credentials names.
+    pub fn remote(&self, url: &str) -> Remote {
+        let wanted = normalized(url);
+        let exact = self.secrets("repository").find(|it| normalized(&secret(it, "url")) == wanted);
+        let found = exact.clone().filter(|it| !secret(it, "password").is_empty()).or_else(|| {
+            self.secrets("repo-creds")
+                .filter(|it| wanted.starts_with(&normalized(&secret(it, "url"))))
+                .max_by_key(|it| secret(it, "url").len())
+        });
+        let some = |key: &str| found.as_ref().map(|it| secret(it, key)).filter(|it| !it.is_empty());
+        Remote {
+            url: url.to_owned(),
+            username: some("username"),
+            password: some("password").map(SecretString::from),
+        }
+    }
+
+    /// Secrets of a type, as `argocd.argoproj.io/secret-type` says.
+    pub fn secrets(&self, kind: &'static str) -> impl Iterator<Item = Arc<Value>> {
+        let all = self.cluster.list("/secrets", Some(self.namespace));
+        all.into_iter().filter(move |it| is_of_type(it, kind))
+    }
+
+    /// The cluster that an Application goes to, in Argo CD's words when there is none.
+    pub fn target(&self, destination: &Value) -> Result<Target, String> {
+        let (name, server) = (text(destination, "name"), text(destination, "server"));
+        if !name.is_empty() && !server.is_empty() {
+            return Err(format!(
+                "application destination can't have both name and server defined: {name} {server}"
+            ));
+        }
+        let server = server.trim_end_matches('/');
+        if name == "in-cluster" || server == IN_CLUSTER {
+            return Ok(Target {
+                cluster: self.cluster.clone(),
+                server: IN_CLUSTER.to_owned(),
+                name: "in-cluster".to_owned(),
+            });
+        }
+        if name.is_empty() && server.is_empty() {
+            return Err("Destination server missing from app spec".to_owned());
+        }
+        let found = self.secrets("cluster").find(|it| {
+            if server.is_empty() {
+                secret(it, "name") == name
+            } else {
+                secret(it, "server").trim_end_matches('/') == server
+            }
+        });
+        let Some(found) = found else {
+            return Err(if server.is_empty() {
+                format!("there are no clusters with this name: {name}")
+            } else {
+                format!("error getting cluster by server \"{server}\": cluster \"{server}\" not found")
+            });
+        };
+        let server = secret(&found, "server").trim_end_matches('/').to_owned();
+        let clusters = self.cluster.around.clusters.as_ref();
+        let cluster = clusters.and_then(|it| it.at(&server)).ok_or_else(|| {
+            format!("failed to connect to {server}: the sandbox has no cluster that answers there")
+        })?;
+        Ok(Target { cluster, server, name: secret(&found, "name") })
+    }
+
+    /// Writes an event about an Application.
+    pub fn tell(&self, about: &Value, reason: &str, message: &str) {
+        self.cluster.event(CONTROLLER, about, "Normal", reason, message);
+    }
+}
+
+/// Whether a Secret is of a type that Argo CD reads.
+pub fn is_of_type(secret: &Value, kind: &str) -> bool {
+    secret["metadata"]["labels"]["argocd.argoproj.io/secret-type"] == kind
+}
+
+/// A text of a Secret; empty when it is not there.
+pub fn secret(secret: &Value, key: &str) -> String {
+    if let Some(text) = secret["stringData"][key].as_str() {
+        return text.to_owned();
+    }
+    let encoded = text(&secret["data"], key);
+    let bytes = BASE64_STANDARD.decode(encoded).unwrap_or_default();
+    String::from_utf8(bytes).unwrap_or_default()
+}

@@ -1,0 +1,6 @@
+//! Argo CD in virtual time, on repositories in memory. Workloads are ready at once: a double plays their controllers.
+
+mod stage;
+
+mod starter;
+mod syncing;
