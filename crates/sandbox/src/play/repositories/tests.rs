@@ -21,9 +21,9 @@ fn commits_in_memory_are_named_after_what_they_hold() {
     let two = memory.commit(url, "main", files("two"));
     assert_ne!(one, two);
     assert_eq!(Memory::new().commit("https://elsewhere/b", "x", files("one")), one);
-    let at = remote("https://git.example.com/A/");
+    let at = remote("https://git.example.com/b");
     assert!(memory.resolve(&at, "main").expect_err("another path").contains("repository not found"));
-    let at = remote("https://GIT.example.com/a");
+    let at = remote("https://GIT.example.com/A/");
     for revision in ["main", "HEAD", "", "refs/heads/main", two.as_str()] {
         assert_eq!(memory.resolve(&at, revision).expect("there"), two, "{revision}");
     }

@@ -267,5 +267,3 @@ fn is_of(entry: &Value, id: &Id, phase: Phase) -> bool {
         && entry["syncPhase"] == phase.name()
 }
 
-#[cfg(test)]
-mod tests;
