@@ -16,8 +16,8 @@
 pub mod argocd;
 pub mod around;
 pub mod cluster;
-pub mod workloads;
 pub mod repositories;
+pub mod workloads;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 

@@ -266,4 +266,3 @@ fn is_of(entry: &Value, id: &Id, phase: Phase) -> bool {
         && text(entry, "name") == id.name
         && entry["syncPhase"] == phase.name()
 }
-

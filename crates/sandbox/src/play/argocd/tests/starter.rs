@@ -22,7 +22,8 @@ fn the_starter_platform_becomes_synced_and_healthy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../blueprints/starter/golden/platform");
     let mut files = Files::new();
     collect(&root, &root, &mut files);
-    // They are artifacts, which the golden tree does not repeat.
+    // They are artifacts, for which the golden tree has placeholders.
+    files.retain(|path, _| !path.starts_with("velero/crds/"));
     for (plural, kind) in [("backupstoragelocations", "BackupStorageLocation"), ("schedules", "Schedule")] {
         let definition = serde_json::json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::stage::{Stage, URL};
 
 fn map(name: &str, value: &str) -> String {
-    format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{k: {value}}}}}")
+    format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{k: \"{value}\"}}}}")
 }
 
 fn waved(name: &str, wave: &str, kind: &str) -> String {
@@ -163,16 +163,18 @@ fn hooks_run_in_their_phases_and_go_as_they_say() {
     assert_eq!(stage.said("a"), "one or more synchronization tasks completed unsuccessfully");
     assert_eq!(stage.names("batch/jobs", "default"), ["sad"]);
     assert!(stage.get("/configmaps", "default", "x").is_none());
-    assert!(stage.conditions("a").starts_with("SyncError: Failed last sync attempt to ["), "{}", stage.conditions("a"));
+    assert!(
+        stage.conditions("a").starts_with("SyncError: Failed last sync attempt to ["),
+        "{}",
+        stage.conditions("a")
+    );
 }
 
 #[test]
 fn what_cannot_be_read_is_said_in_the_words_of_git() {
     let mut stage = Stage::new();
     stage.push(&[("a/x.yaml", "a: ["), ("b/x.yaml", "{kind: ConfigMap}"), ("c/x.jsonnet", "{}")]);
-    let source = |url: &str, revision: &str, path: &str| {
-        json!({"source": {"repoURL": url, "targetRevision": revision, "path": path}})
-    };
+    let source = |url: &str, revision: &str, path: &str| json!({"source": {"repoURL": url, "targetRevision": revision, "path": path}});
     let locked = "https://git.example.com/locked";
     stage.git.init("https://git.example.com/empty");
     stage.git.commit(locked, "main", crate::play::around::Files::new());
@@ -220,7 +222,11 @@ fn projects_refuse_in_their_own_words() {
     stage.push(&[("a/x.yaml", &map("x", "1"))]);
     stage.application("a", "a", &json!({"project": "p"}));
     stage.application("b", "a", &json!({"project": "none"}));
-    stage.application("c", "a", &json!({"project": "q", "syncPolicy": {"automated": {}, "retry": {"limit": 0}}}));
+    stage.application(
+        "c",
+        "a",
+        &json!({"project": "q", "syncPolicy": {"automated": {}, "retry": {"limit": 0}}}),
+    );
     stage.application("d", "a", &json!({"destination": {"name": "far", "namespace": "x"}}));
     stage.after(1);
     assert_eq!(
@@ -232,7 +238,10 @@ fn projects_refuse_in_their_own_words() {
         )
     );
     assert_eq!(stage.state("a"), "Unknown Unknown -");
-    assert_eq!(stage.conditions("b"), "InvalidSpecError: Application referencing project none which does not exist");
+    assert_eq!(
+        stage.conditions("b"),
+        "InvalidSpecError: Application referencing project none which does not exist"
+    );
     assert_eq!(stage.state("c").split(' ').next_back(), Some("Failed"));
     assert_eq!(
         stage.said("c"),
@@ -256,7 +265,11 @@ fn an_application_takes_its_resources_along_when_it_says_so() {
         ("a/y.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: y, annotations: {argocd.argoproj.io/sync-options: Delete=false}}}"),
     ]);
     stage.application("a", "a", &json!({}));
-    stage.application("b", "a", &json!({"destination": {"server": "https://kubernetes.default.svc", "namespace": "argocd"}}));
+    stage.application(
+        "b",
+        "a",
+        &json!({"destination": {"server": "https://kubernetes.default.svc", "namespace": "argocd"}}),
+    );
     stage.after(1);
     stage.change("argoproj.io/applications", "argocd", "a", |it| {
         it["metadata"]["finalizers"] = json!(["resources-finalizer.argocd.argoproj.io"]);
@@ -279,7 +292,9 @@ fn what_fails_is_tried_again_as_the_policy_says() {
     stage.application("a", "a", &json!({"syncPolicy": {"automated": {}, "retry": retry}}));
     stage.after(1);
     assert!(stage.state("a").ends_with("Running"), "{}", stage.state("a"));
-    assert!(stage.said("a").contains("the server could not find the requested resource. Retrying attempt #1 at "));
+    assert!(
+        stage.said("a").contains("the server could not find the requested resource. Retrying attempt #1 at ")
+    );
     let result = stage.app("a")["status"]["operationState"]["syncResult"]["resources"][0]["message"].clone();
     assert_eq!(
         result,
@@ -327,7 +342,11 @@ fn options_of_a_sync() {
     stage.push(&[("a/readme.md", "nothing")]);
     stage.after(120);
     assert!(stage.get("/configmaps", "fresh", "x").is_some());
-    assert!(stage.conditions("a").contains("auto-sync will wipe out all resources"), "{}", stage.conditions("a"));
+    assert!(
+        stage.conditions("a").contains("auto-sync will wipe out all resources"),
+        "{}",
+        stage.conditions("a")
+    );
 
     // What is not compared is not healed.
     stage.push(&[("a/x.yaml", &map("x", "1")), ("a/d.yaml", &waved("d", "0", "Deployment"))]);

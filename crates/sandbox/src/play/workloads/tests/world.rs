@@ -75,7 +75,7 @@ impl World {
         let clock = seconds.clone();
         let now = move || Timestamp::from_second(clock.load(Ordering::SeqCst)).expect("in range");
         let cloud = Arc::new(Cloud::default());
-        let around = Around { cloud: Some(cloud.clone()), repositories: None };
+        let around = Around { cloud: Some(cloud.clone()), ..Around::default() };
         let cluster = Cluster { name: "one".into(), api: Api::new(Arc::new(now), 7), around };
         for name in ["default", "shop"] {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});

@@ -67,7 +67,7 @@ pub fn add_digests(all: &mut [Resource]) -> Result<(), String> {
     Ok(())
 }
 
-/// As Kustomize: ten letters of a SHA-256 over kind, name and data as Go writes them, without vowels and look-alikes.
+/// As Kustomize: ten letters of a SHA-256 over kind and data as Go writes them, without vowels and look-alikes.
 fn digest(object: &Value) -> String {
     let sorted = |value: &Value| match value {
         Value::Object(fields) => {
@@ -83,7 +83,8 @@ fn digest(object: &Value) -> String {
     }
     parts.insert("data".to_owned(), sorted(&object["data"]));
     parts.insert("kind".to_owned(), object["kind"].clone());
-    parts.insert("name".to_owned(), object["metadata"]["name"].clone());
+    // Kustomize means to hash the name, and looks for it where it is not.
+    parts.insert("name".to_owned(), "".into());
     if object["kind"] == "Secret" {
         if object["stringData"].is_object() {
             parts.insert("stringData".to_owned(), sorted(&object["stringData"]));

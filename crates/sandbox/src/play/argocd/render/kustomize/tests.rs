@@ -72,9 +72,12 @@ components: [../c]
     assert!(map.starts_with("p-settings-x-") && map.len() == "p-settings-x-".len() + 10, "{map}");
     assert_eq!(find("ConfigMap")["data"], json!({"a": "1", "b": "x"}));
     let deployment = find("Deployment");
-    assert_eq!(deployment["metadata"], json!({
-        "name": "p-web-x", "namespace": "prod", "labels": {"team": "t"}, "annotations": {"note": "n"},
-    }));
+    assert_eq!(
+        deployment["metadata"],
+        json!({
+            "name": "p-web-x", "namespace": "prod", "labels": {"team": "t"}, "annotations": {"note": "n"},
+        })
+    );
     assert_eq!(deployment["spec"]["replicas"], 3);
     assert_eq!(deployment["spec"]["selector"]["matchLabels"], json!({"app": "web"}));
     let template = &deployment["spec"]["template"];
@@ -87,7 +90,10 @@ components: [../c]
     assert_eq!(find("ServiceAccount")["automountServiceAccountToken"], false);
     let binding = find("ClusterRoleBinding");
     assert!(binding["metadata"]["namespace"].is_null());
-    assert_eq!(binding["subjects"][0], json!({"kind": "ServiceAccount", "name": "p-web-x", "namespace": "prod"}));
+    assert_eq!(
+        binding["subjects"][0],
+        json!({"kind": "ServiceAccount", "name": "p-web-x", "namespace": "prod"})
+    );
     assert_eq!(find("Secret")["metadata"]["name"], "p-s-x");
     assert_eq!(find("Secret")["data"]["k"], "dg==");
 }
@@ -107,14 +113,22 @@ fn digests_are_those_of_kustomize() {
 
 #[test]
 fn what_it_does_not_know_is_refused_by_name() {
-    let refused = |text: &str| built(&[("o/kustomization.yaml", text), ("x.yaml", "{}")], json!({})).expect_err("refused");
+    let refused = |text: &str| {
+        built(&[("o/kustomization.yaml", text), ("x.yaml", "{}")], json!({})).expect_err("refused")
+    };
     for (text, words) in [
         ("{helmCharts: []}", "the field `helmCharts` is not supported"),
-        ("{resources: ['https://example.com/x.yaml']}", "the remote resource 'https://example.com/x.yaml' is not supported"),
+        (
+            "{resources: ['https://example.com/x.yaml']}",
+            "the remote resource 'https://example.com/x.yaml' is not supported",
+        ),
         ("{resources: [nope.yaml]}", "no such file or directory"),
         ("{resources: [../x.yaml]}", "security; file 'x.yaml' is not in or below 'o'"),
         ("{replicas: [{name: a, count: 1}]}", "resource with name a does not match a config"),
-        ("{patches: [{patch: '{apiVersion: v1, kind: Pod, metadata: {name: a}}'}]}", "no resource matches strategic merge patch"),
+        (
+            "{patches: [{patch: '{apiVersion: v1, kind: Pod, metadata: {name: a}}'}]}",
+            "no resource matches strategic merge patch",
+        ),
         ("a: [", "invalid Kustomization"),
     ] {
         let said = refused(text);
