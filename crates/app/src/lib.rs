@@ -5,8 +5,10 @@
 //! | [`state`] | [`App`]: the opened state, this process, the time |
 //! | [`specs`] | spec files: finding, checking, starting one |
 //! | [`carry`] | plans, and carrying them out: up, down, resume |
+//! | [`simulate`] | the same in virtual time, against emulated clouds in this process |
 //! | [`render`] | the blueprint's files: made, written, compared with Git |
 //! | [`providers`] | the providers that this program has |
+//! | [`clusters`], [`sandbox`] | how people reach clusters; the emulated clouds as a background process |
 //! | [`runs`], [`status`], [`locks`] | what was done, what exists, who is changing what |
 //! | [`reading`] | a run, read from its events: what every screen shows |
 //! | [`stop`] | how signals stop a running engine |
@@ -18,6 +20,7 @@
 //! | `lease` | the right to change a platform, kept as long as the work lasts |
 
 pub mod carry;
+pub mod clusters;
 mod doors;
 pub mod holder;
 mod inventory;
@@ -31,6 +34,8 @@ pub mod reading;
 pub mod refusal;
 pub mod render;
 pub mod runs;
+pub mod sandbox;
+pub mod simulate;
 pub mod specs;
 pub mod state;
 pub mod status;

@@ -10,18 +10,18 @@ use std::{
 use jiff::Timestamp;
 use platform_blueprint::{Blueprint, BlueprintError};
 use platform_spec::{
-    Class, Code, Failure, Model, Platform, PlatformName, derive, did_you_mean, parse, place,
+    Class, Code, Failure, Model, Platform, PlatformName, derive, did_you_mean, parse,
     report::{Finding, Severity},
     starter::{STARTERS, starter},
 };
 
-use crate::Refusal;
+use crate::{Refusal, place};
 
 /// The spec file when none is named.
 pub const DEFAULT_FILE: &str = "platform.yaml";
 
 /// The provider of a starter spec when none is named.
-pub const DEFAULT_PROVIDER: &str = "existing";
+pub const DEFAULT_PROVIDER: &str = "sandbox";
 
 /// The blueprint that starter specs use.
 pub const STARTER_BLUEPRINT: &str = "starter";
@@ -36,6 +36,10 @@ pub struct Chosen {
     pub provider: Option<String>,
     /// Only these clusters; empty, all.
     pub clusters: Vec<String>,
+    /// With no spec file, neither here nor named, take the starter spec of [`DEFAULT_PROVIDER`].
+    pub or_starter: bool,
+    /// The state directory asked for: the sandbox of a starter spec is below it.
+    pub state: Option<PathBuf>,
 }
 
 /// A spec that may be acted upon.
@@ -51,6 +55,8 @@ pub struct Wanted {
     pub revision: Timestamp,
     /// Warnings.
     pub findings: Vec<Finding>,
+    /// The provider of the starter spec that this is, when there was no file.
+    pub starter: Option<String>,
 }
 
 impl Wanted {
@@ -66,12 +72,12 @@ impl Wanted {
 /// `P0912` when there is no file; the code of the first error in it, with all findings; `P0911` when a cluster or
 /// provider was chosen that it does not have.
 pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
-    let Text { name, text, revision } = text_of(chosen)?;
-    let findings = findings(&name, &text);
+    let text = text_of(chosen)?;
+    let findings = findings(&text.name, &text.text);
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        return Err(invalid(&name, findings));
+        return Err(invalid(&text.name, findings));
     }
-    Ok(Wanted { findings, ..read_spec(chosen, &name, &text, revision)? })
+    Ok(Wanted { findings, ..read_spec(chosen, text)? })
 }
 
 /// As [`load`], without asking whether the blueprint can make it: a platform can also be removed whose blueprint this
@@ -80,15 +86,15 @@ pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
 /// # Errors
 /// As [`load`].
 pub fn load_for_removal(chosen: &Chosen) -> Result<Wanted, Refusal> {
-    let Text { name, text, revision } = text_of(chosen)?;
-    read_spec(chosen, &name, &text, revision)
+    read_spec(chosen, text_of(chosen)?)
 }
 
-fn read_spec(chosen: &Chosen, name: &str, text: &str, revision: Timestamp) -> Result<Wanted, Refusal> {
-    let parsed = parse(name, text).map_err(|findings| invalid(name, findings))?;
+fn read_spec(chosen: &Chosen, text: Text) -> Result<Wanted, Refusal> {
+    let Text { name, text, revision, starter } = text;
+    let parsed = parse(&name, &text).map_err(|findings| invalid(&name, findings))?;
     let model = derive(&parsed.platform);
     let only = select(&model, chosen)?;
-    Ok(Wanted { platform: parsed.platform, model, only, revision, findings: parsed.findings })
+    Ok(Wanted { platform: parsed.platform, model, only, revision, findings: parsed.findings, starter })
 }
 
 /// A spec before it is parsed.
@@ -96,28 +102,36 @@ struct Text {
     name: String,
     text: String,
     revision: Timestamp,
+    starter: Option<String>,
 }
 
 fn text_of(chosen: &Chosen) -> Result<Text, Failure> {
-    match (&chosen.file, &chosen.provider) {
-        (None, Some(provider)) if !Path::new(DEFAULT_FILE).exists() => match starter(provider) {
-            Some(text) => {
-                Ok(Text { name: format!("starter spec of `{provider}`"), text, revision: Timestamp::now() })
-            }
-            None => Err(no_starter("provider", provider)),
-        },
-        (file, _) => {
-            let file = file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-            let text = read(file)?;
-            let revised = fs_err::metadata(file).and_then(|metadata| metadata.modified());
-            let revision = revised.ok().and_then(|at| Timestamp::try_from(at).ok());
-            Ok(Text {
-                name: file.display().to_string(),
-                text,
-                revision: revision.unwrap_or_else(Timestamp::now),
-            })
+    if chosen.file.is_none() && !Path::new(DEFAULT_FILE).exists() {
+        let provider = chosen.provider.as_deref().or(chosen.or_starter.then_some(DEFAULT_PROVIDER));
+        if let Some(provider) = provider {
+            let text = starter_of(provider, chosen.state.as_deref())?;
+            let name = format!("the starter spec of `{provider}`");
+            return Ok(Text { name, text, revision: Timestamp::now(), starter: Some(provider.to_owned()) });
         }
     }
+    let file = chosen.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let text = read(file)?;
+    let revised = fs_err::metadata(file).and_then(|metadata| metadata.modified());
+    let revision = revised.ok().and_then(|at| Timestamp::try_from(at).ok());
+    let revision = revision.unwrap_or_else(Timestamp::now);
+    Ok(Text { name: file.display().to_string(), text, revision, starter: None })
+}
+
+/// The text of a starter spec.
+///
+/// # Errors
+/// `P0913` when there is none for the provider, `P0902` without a place for the state.
+pub fn starter_of(provider: &str, state: Option<&Path>) -> Result<String, Failure> {
+    let state = std::path::absolute(place::state_dir(state)?).map_err(|error| {
+        Failure::new(Code::new("P0902"), Class::Config, "could not find a place for the state of this program")
+            .caused_by(&error)
+    })?;
+    starter(provider, &state).ok_or_else(|| no_starter("provider", provider))
 }
 
 /// More than any spec has: two hundred tenants on fifty clusters need a quarter of a megabyte.
@@ -261,7 +275,7 @@ fn findings(name: &str, text: &str) -> Vec<Finding> {
 fn of_blueprint(name: &str, text: &str, platform: &Platform) -> Vec<Finding> {
     let asked = &platform.spec.blueprint;
     let finding = |severity, code, path: &str, message: String, hint: String| {
-        let at = place(text, path);
+        let at = platform_spec::place(text, path);
         Finding {
             class: None,
             code: Code::new(code),
@@ -335,11 +349,11 @@ pub fn schema() -> &'static serde_json::Value {
 ///
 /// # Errors
 /// `P0904` when the file exists, `P0906` when it cannot be written, `P0913` when there is no such starter.
-pub fn init(file: &Path, blueprint: &str, provider: &str) -> Result<(), Failure> {
+pub fn init(file: &Path, blueprint: &str, provider: &str, state: Option<&Path>) -> Result<(), Failure> {
     if blueprint != STARTER_BLUEPRINT {
         return Err(no_starter("blueprint", blueprint));
     }
-    let text = starter(provider).ok_or_else(|| no_starter("provider", provider))?;
+    let text = starter_of(provider, state)?;
     let shown = file.display();
     let written = std::fs::OpenOptions::new()
         .write(true)

@@ -90,9 +90,20 @@ impl Common {
         self.state.clone().or_else(from_env)
     }
 
+    /// As [`Self::chosen`]; where there is no spec file, the starter spec on the sandbox.
+    pub fn chosen_or_starter(&self) -> Chosen {
+        Chosen { or_starter: true, ..self.chosen() }
+    }
+
     /// The spec these flags choose, and which part of it.
     pub fn chosen(&self) -> Chosen {
-        Chosen { file: self.file.clone(), provider: self.provider.clone(), clusters: self.cluster.clone() }
+        Chosen {
+            file: self.file.clone(),
+            provider: self.provider.clone(),
+            clusters: self.cluster.clone(),
+            or_starter: false,
+            state: self.state_dir(),
+        }
     }
 }
 
@@ -107,7 +118,10 @@ pub enum Output {
 /// Which of the common flags mean something to a verb, besides those that say how it speaks.
 fn meant(verb: &str) -> &'static [&'static str] {
     match verb {
-        "init" => &["file", "provider"],
+        "init" => &["file", "state", "provider"],
+        "simulate" => &["file", "cluster", "provider", "max_parallel"],
+        "sandbox" => &["state", "yes"],
+        "kubeconfig" => &["file", "state", "cluster", "provider"],
         "validate" => &["file"],
         "render" => &["file", "state", "provider"],
         "plan" => &["file", "state", "cluster", "provider"],

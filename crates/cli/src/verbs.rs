@@ -7,6 +7,7 @@ mod confirm;
 mod down;
 mod explain;
 mod init;
+mod kubeconfig;
 mod lock;
 mod man;
 mod plan;
@@ -15,7 +16,9 @@ mod render;
 mod resume;
 mod run;
 mod runs;
+mod sandbox;
 mod schema;
+mod simulate;
 mod status;
 mod up;
 mod validate;
@@ -43,6 +46,9 @@ pub enum Verb {
     Runs(runs::Args),
     Run(run::Args),
     Lock(lock::Args),
+    Kubeconfig(kubeconfig::Args),
+    Sandbox(sandbox::Args),
+    Simulate(simulate::Args),
     Providers(providers::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -70,6 +76,9 @@ pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit,
         Verb::Run(args) if args.only_looks() => run::run(&args, &look().await?, printer).await,
         Verb::Run(args) => run::run(&args, &app().await?, printer).await,
         Verb::Lock(args) => lock::run(&args, &look().await?, printer).await,
+        Verb::Kubeconfig(args) => kubeconfig::run(&args, common, printer).await,
+        Verb::Simulate(args) => simulate::run(&args, common, printer).await,
+        Verb::Sandbox(args) => sandbox::run(&args, common, printer).await,
         Verb::Providers(args) => providers::run(&args, printer).await,
         Verb::Explain(args) => explain::run(&args, printer),
         Verb::Completions(args) => completions::run(&args, printer),

@@ -14,7 +14,7 @@
 //! | [`local`], `carrier`, `worker` | starting and resuming a run; the loop; one call into a step |
 //! | [`preview`] | what a plan would do, by looking only |
 //! | [`report`] | a run in the form people and scripts get |
-//! | [`store`] | what must be durable, and when |
+//! | [`store`], [`memory`] | what must be durable, and when; a store that keeps it in memory |
 //! | [`clock`] | time, as something that can be given |
 
 pub mod board;
@@ -24,6 +24,7 @@ pub mod decide;
 pub mod graph;
 pub mod journal;
 pub mod local;
+pub mod memory;
 pub mod plan;
 pub mod preview;
 pub mod report;

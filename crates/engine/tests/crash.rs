@@ -20,7 +20,7 @@ use platform_engine::{
 use platform_spec::{
     Class, Code, Failure, LedgerChange, Outcome, PlatformName, RunId, StepId, event::LedgerEntry,
 };
-use platform_testkit::store::{Kill, MemoryStore};
+use platform_engine::memory::{Kill, MemoryStore};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

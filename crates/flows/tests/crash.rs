@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use platform_engine::decide::Ending;
 use platform_spec::event::LedgerEntry;
-use platform_testkit::store::Kill;
+use platform_engine::memory::Kill;
 use stage::{Flow, Stage};
 
 /// What is there in the end, and how often each thing was made.

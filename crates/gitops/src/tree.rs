@@ -79,7 +79,7 @@ impl Manifest {
     ///
     /// # Errors
     /// None that can happen: strings and booleans always become JSON.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, GitError> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, GitError> {
         let written =
             Written { schema: SCHEMA.into(), platform: self.platform.clone(), files: self.files.clone() };
         let mut bytes = serde_json::to_vec_pretty(&written).map_err(|cause| GitError::Manifest { cause })?;
@@ -92,7 +92,7 @@ impl Manifest {
     /// # Errors
     /// [`GitError::Manifest`] when it is no JSON of this form, [`GitError::ManifestPath`] when it names what cannot be a
     /// file of ours, [`GitError::NewerManifest`] when a newer program wrote it.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, GitError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, GitError> {
         let written: Written = serde_json::from_slice(bytes).map_err(|cause| GitError::Manifest { cause })?;
         if written.schema != SCHEMA {
             return Err(GitError::NewerManifest { schema: written.schema });

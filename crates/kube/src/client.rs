@@ -95,6 +95,20 @@ impl Cluster {
         Self { client, server: server.into(), catalog: Arc::default() }
     }
 
+    /// Reaches an API server by a function instead of the network: a simulation answers in the same process. `server` is
+    /// for messages.
+    pub fn over<B, F>(
+        answer: impl FnMut(Request<Body>) -> F + Send + Clone + 'static,
+        server: &str,
+    ) -> Self
+    where
+        F: Future<Output = std::io::Result<http::Response<B>>> + Send + 'static,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self::from_client(Client::new(tower::service_fn(answer), "default"), server)
+    }
+
     /// The API server's address.
     pub fn server(&self) -> &str {
         &self.server

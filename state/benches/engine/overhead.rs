@@ -20,7 +20,7 @@ use platform_engine::{
     store::{Holder, Lease, NewRun, Store, StoreError, StoredRun},
 };
 use platform_spec::{Failure, PlatformName, RunId, StepId, event::Recorded};
-use platform_testkit::store::MemoryStore;
+use platform_engine::memory::MemoryStore;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

@@ -34,7 +34,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("down", printer, async |carried: &Carried| {
-        let wanted = specs::load_for_removal(&common.chosen())?;
+        let wanted = specs::load_for_removal(&common.chosen_or_starter())?;
         let app = App::open(common.state_dir().as_deref()).await?;
         if !common.yes {
             confirm::removal(&app, &wanted.name(), printer).await?;

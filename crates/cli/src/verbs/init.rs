@@ -22,7 +22,7 @@ pub struct Args {
 pub fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
     let file = common.file.as_deref().unwrap_or(Path::new(specs::DEFAULT_FILE));
     let provider = common.provider.as_deref().unwrap_or(specs::DEFAULT_PROVIDER);
-    specs::init(file, &args.blueprint, provider)?;
+    specs::init(file, &args.blueprint, provider, common.state_dir().as_deref())?;
     if printer.wants_json() {
         printer.json(&json!({"schema": "platform.init/v1", "file": file.to_string_lossy()}));
     } else {

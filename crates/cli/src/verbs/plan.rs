@@ -28,8 +28,8 @@ enum Flow {
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
     let wanted = match args.flow {
-        Flow::Up => specs::load(&common.chosen())?,
-        Flow::Down => specs::load_for_removal(&common.chosen())?,
+        Flow::Up => specs::load(&common.chosen_or_starter())?,
+        Flow::Down => specs::load_for_removal(&common.chosen_or_starter())?,
     };
     printer.findings(&wanted.findings);
     let app = App::open(common.state_dir().as_deref()).await?;

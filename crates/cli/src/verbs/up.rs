@@ -16,7 +16,13 @@ pub struct Args {}
 
 pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("up", printer, async |carried: &Carried| {
-        let wanted = specs::load(&common.chosen())?;
+        let wanted = specs::load(&common.chosen_or_starter())?;
+        if let Some(provider) = &wanted.starter {
+            printer.say(format_args!(
+                "there is no {} here: this is the built-in starter spec on `{provider}` (`platform init` writes it)",
+                specs::DEFAULT_FILE
+            ));
+        }
         printer.findings(&wanted.findings);
         let app = App::open(common.state_dir().as_deref()).await?;
         carry::up(&app, &wanted, carried.how(common, false)).await

@@ -20,6 +20,7 @@ use platform_blueprint::Blueprint;
 use platform_engine::{
     clock::{Clock, SystemClock},
     local::{Ended, Local, Options},
+    memory::MemoryStore,
     plan::Plan,
     step::{Call, Observed, Progress, Registry, Step, Wait},
     store::{Holder, Store},
@@ -34,7 +35,6 @@ use platform_spec::{
 };
 use platform_testkit::{
     memory::{MemoryCloud, MemoryProvider, Pace},
-    store::MemoryStore,
 };
 use serde_json::{Value, json};
 
@@ -181,7 +181,7 @@ fn git(work: PathBuf) -> Git {
 
 /// The starter platform, on the in-memory provider.
 fn model() -> Model {
-    let text = platform_spec::starter::starter("existing").expect("there is a starter");
+    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform")).expect("there is a starter");
     let parsed = platform_spec::parse("platform.yaml", &text).expect("it has no errors");
     let mut model = platform_spec::derive(&parsed.platform);
     for cluster in &mut model.clusters {

@@ -127,6 +127,17 @@ impl Store {
         Ok(Self { inner: Mutex::new(inner), revision: watch::Sender::new(revision), book })
     }
 
+    /// An empty one that is kept in a book.
+    pub fn kept_in(book: Book) -> Self {
+        Self { book, ..Self::default() }
+    }
+
+    /// Takes every object out of the book: there will be no other life. What is in memory stays.
+    pub fn forget(&self) {
+        self.read(|inner| inner.objects.keys().for_each(|key| self.book.remove(&key.entry())));
+        self.book.remove(REVISION);
+    }
+
     /// Returns when everything that was changed so far outlives the process.
     ///
     /// # Errors

@@ -1,22 +1,26 @@
 //! A store in memory that can be killed: what a crash leaves of it is what a database would have kept.
+//!
+//! Simulations and tests run on it.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use platform_engine::{
-    plan::ledger_digest,
-    status::next_run,
-    store::{Held, Holder, Lease, NewRun, Store, StoreError, StoredRun},
-};
 use platform_spec::{
     Class, Code, Event, Failure, LedgerChange, PlatformName, RunId, StepEvent,
     event::{LedgerEntry, Recorded},
     report::RunStatus,
+};
+
+use crate::{
+    clock,
+    plan::ledger_digest,
+    status::next_run,
+    store::{Held, Holder, Lease, NewRun, Store, StoreError, StoredRun},
 };
 
 /// When the process "dies", seen from the store.
@@ -72,7 +76,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no test panics while it holds the store")
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,7 +127,7 @@ impl Store for MemoryStore {
             Some(held) => held.epoch + 1,
             None => 1,
         };
-        let expires = platform_engine::clock::add(now, ttl);
+        let expires = clock::add(now, ttl);
         let held = Held { platform: platform.clone(), holder: holder.clone(), epoch, since: now, expires };
         inner.leases.insert(platform.clone(), held);
         Ok(Lease { platform: platform.clone(), holder: holder.clone(), epoch, expires })
@@ -132,7 +136,7 @@ impl Store for MemoryStore {
     async fn renew(&self, lease: &Lease, ttl: Duration, now: Timestamp) -> Result<Lease, StoreError> {
         let mut inner = self.lock();
         inner.check(lease)?;
-        let expires = platform_engine::clock::add(now, ttl);
+        let expires = clock::add(now, ttl);
         if let Some(held) = inner.leases.get_mut(&lease.platform) {
             held.expires = expires;
         }
@@ -173,9 +177,17 @@ impl Store for MemoryStore {
         let mut status = Some(stored.status);
         let mut last = stored.events.last().map_or(0, |event| event.seq);
         for event in events {
-            assert_eq!(event.seq, last + 1, "a gap in the journal");
+            let illegal = |why: String| {
+                let refused = "the journal does not take these events";
+                let failure = Failure::new(Code::new("P0703"), Class::Bug, refused).because(why);
+                StoreError::Other(Box::new(failure))
+            };
+            if event.seq != last + 1 {
+                return Err(illegal(format!("a gap in the journal before event {}", event.seq)));
+            }
             last = event.seq;
-            status = Some(next_run(status, &event.event).expect("only legal events reach the store"));
+            let next = next_run(status, &event.event);
+            status = Some(next.map_err(|error| illegal(error.to_string()))?);
         }
         let platform = lease.platform.clone();
         inner.write(|inner| {

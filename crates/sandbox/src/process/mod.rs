@@ -1,0 +1,157 @@
+//! The sandbox as a background process: one for each folder, which holds everything it has.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`place`] | the folder and its files |
+//! | [`control`] | how it is told what to do |
+//! | `sockets` | what it serves |
+
+pub mod control;
+pub mod place;
+mod sockets;
+
+use std::{io, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use rand::RngCore;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub use control::{Control, ControlError, Status};
+pub use place::{Connection, Place};
+
+use crate::{
+    cloud,
+    keep::Keeper,
+    parts::{faults::Script, transitions::Pace},
+    play::{
+        argocd::{Programs, Renderer},
+        repositories::git::GitRepositories,
+        workloads,
+    },
+    world::{OpenError, Settings, World},
+};
+
+/// How long one run of `git` may take.
+const GIT: Duration = Duration::from_secs(60);
+
+/// Why a sandbox does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another process has the folder.
+    #[error("another sandbox is running in this folder")]
+    Taken,
+    /// Files or sockets.
+    #[error("a file or socket of the sandbox cannot be used")]
+    Io(#[from] io::Error),
+    /// What is kept.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database.
+    #[error("the database of the sandbox cannot be opened")]
+    Keep(#[from] sqlx::Error),
+}
+
+/// Serves the sandbox of a folder until it is told to stop, by its control socket or by SIGTERM or SIGINT.
+///
+/// # Errors
+/// When another process serves it, or what it needs cannot be had.
+pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeError> {
+    let Some(_taken) = place.take()? else { return Err(ServeError::Taken) };
+    let stop = CancellationToken::new();
+    // Told to stop before it has begun, it stops all the same.
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let _hung_up = signal(SignalKind::hangup())?;
+
+    let keeper = Keeper::open(&place.database()).await?;
+    let own = Own::load(&keeper).await?;
+    let settings = Settings {
+        seed: own.seed,
+        cloud: cloud::Options::new(own.key.clone()),
+        pace: Pace::BRISK,
+        pods: workloads::Pace::quick(),
+        repositories: Arc::new(GitRepositories::new(place.fetched(), GIT)),
+        renderer: Arc::new(Renderer::new(Programs::find())),
+        keeper: keeper.clone(),
+        rights: true,
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let world = World::open(settings, Arc::new(Timestamp::now), Some(runtime)).await?;
+    if let Some(script) = faults {
+        world.faults().set(script);
+    }
+    let sockets = sockets::open(&world, place, &own, stop.clone()).await?;
+    let connection = Connection {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since: Timestamp::now(),
+        cloud: sockets.cloud,
+        authority: sockets.authority,
+        key: own.key.expose_secret().to_owned(),
+        s3: sockets.s3,
+        dns: sockets.dns,
+    };
+    let text = serde_json::to_vec_pretty(&connection).map_err(io::Error::other)?;
+    place.write(&place.connection(), &text)?;
+    let desk = control::Desk {
+        world: world.clone(),
+        place: place.clone(),
+        connection,
+        stop: stop.clone(),
+    };
+    let control = control::serve(desk)?;
+    tracing::info!(folder = %place.folder().display(), "the sandbox serves");
+
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = terminated.recv() => stop.cancel(),
+        _ = interrupted.recv() => stop.cancel(),
+    }
+    tracing::info!("the sandbox stops");
+    let _ended = control.await;
+    if let Err(error) = keeper.kept().await {
+        tracing::error!(%error, "not everything is kept");
+    }
+    for file in [place.socket(), place.connection()] {
+        let _gone = std::fs::remove_file(file);
+    }
+    Ok(())
+}
+
+/// What a sandbox has of its own, made once.
+pub(crate) struct Own {
+    /// What chance goes by.
+    pub seed: u64,
+    /// The key to its cloud.
+    pub key: SecretString,
+    /// The identity of its servers.
+    pub identity: SecretString,
+}
+
+impl Own {
+    async fn load(keeper: &Keeper) -> Result<Self, sqlx::Error> {
+        let book = keeper.book("own");
+        let entries = book.load().await?;
+        let found = |key: &str| {
+            let entry = entries.iter().find(|(name, _)| name == key);
+            entry.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
+        };
+        let or_new = |key: &str| {
+            found(key).unwrap_or_else(|| {
+                let mut bytes = [0; 32];
+                rand::rng().fill_bytes(&mut bytes);
+                let text = hex::encode(bytes);
+                book.put(key, text.as_bytes());
+                text
+            })
+        };
+        let seed = or_new("seed");
+        Ok(Self {
+            seed: u64::from_str_radix(&seed[..16], 16).unwrap_or_default(),
+            key: or_new("key").into(),
+            identity: or_new("identity").into(),
+        })
+    }
+}

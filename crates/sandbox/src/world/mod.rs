@@ -1,0 +1,320 @@
+//! A whole emulated world: a cloud, the Kubernetes APIs of its clusters with their controllers, an object store, DNS zones.
+//!
+//! The same world lives in two ways. In **virtual time** nothing runs by itself: every request lets time do its work
+//! first, in the order in which things are due, and what follows from the request is done before it is answered
+//! ([`World::enter`]). In **real time** the background process serves it on sockets, and every cluster has a task that
+//! settles it when something changed or is due (`process`).
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`hosted`] | one cluster: its API, its controllers, its socket |
+//! | [`time`] | what time it is in a world |
+//! | `plugs` | what the cloud and the clusters reach of each other |
+
+pub mod hosted;
+mod plugs;
+pub mod time;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{Request, Response},
+};
+use jiff::Timestamp;
+
+use crate::{
+    cloud::{self, Cloud, door::Broken},
+    keep::Keeper,
+    kube::{object::Now, store::Store},
+    parts::{calls::CallLog, faults::Faults, transitions::Pace},
+    play::{
+        argocd::Renderer,
+        around::Repositories,
+        workloads,
+    },
+};
+
+pub use hosted::Hosted;
+use hosted::{Found, Kept};
+use time::Time;
+
+/// What a world is made of.
+pub struct Settings {
+    /// What chance goes by.
+    pub seed: u64,
+    /// The key by which clients log in to the cloud, and the rest of its account.
+    pub cloud: cloud::Options,
+    /// How fast the cloud lives.
+    pub pace: Pace,
+    /// How fast pods live.
+    pub pods: workloads::Pace,
+    /// Git repositories, as the clusters see them.
+    pub repositories: Arc<dyn Repositories>,
+    /// What renders their contents.
+    pub renderer: Arc<Renderer>,
+    /// What outlives the process.
+    pub keeper: Keeper,
+    /// Whether every cluster begins with the roles and bindings of a real one.
+    pub rights: bool,
+}
+
+/// A world. Clones are the same world.
+#[derive(Clone)]
+pub struct World {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    time: Time,
+    seed: u64,
+    pods: workloads::Pace,
+    rights: bool,
+    keeper: Keeper,
+    faults: Faults,
+    calls: CallLog,
+    cloud: Cloud,
+    repositories: Arc<dyn Repositories>,
+    renderer: Arc<Renderer>,
+    /// Where sockets are opened; absent in a simulation.
+    sockets: Option<tokio::runtime::Handle>,
+    clusters: Mutex<BTreeMap<String, Arc<Hosted>>>,
+    /// Clusters of an earlier life that the cloud has not yet asked for.
+    found: Mutex<BTreeMap<String, Found>>,
+    /// Clusters in which something changed since they were settled.
+    touched: Mutex<BTreeSet<String>>,
+    due: Mutex<Due>,
+}
+
+/// When clusters have something to do by themselves.
+#[derive(Default)]
+struct Due {
+    order: BTreeSet<(Timestamp, String)>,
+    of: BTreeMap<String, Timestamp>,
+}
+
+impl Due {
+    fn set(&mut self, id: &str, at: Option<Timestamp>) {
+        if let Some(before) = self.of.remove(id) {
+            self.order.remove(&(before, id.to_owned()));
+        }
+        if let Some(at) = at {
+            self.of.insert(id.to_owned(), at);
+            self.order.insert((at, id.to_owned()));
+        }
+    }
+
+    fn first(&self) -> Option<(Timestamp, String)> {
+        self.order.first().cloned()
+    }
+}
+
+/// The book in which it is kept which clusters there are.
+const CLUSTERS: &str = "clusters";
+
+/// The book of a cluster's objects.
+fn book_of(cluster: &str) -> String {
+    format!("kube/{cluster}")
+}
+
+/// Why a world could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// What is kept cannot be read.
+    #[error("the state of the sandbox cannot be read")]
+    Book(#[from] sqlx::Error),
+    /// What is kept of a cluster cannot be understood.
+    #[error("what is kept of cluster `{0}` cannot be understood")]
+    Cluster(String, #[source] serde_json::Error),
+    /// What is kept of the cloud cannot be understood.
+    #[error("what is kept of the cloud cannot be understood")]
+    Cloud(#[from] cloud::LoadError),
+    /// What is kept of the object store or of the zones cannot be understood.
+    #[error("what is kept of buckets and zones cannot be understood: {0}")]
+    Stores(String),
+}
+
+impl World {
+    /// A world as it is kept, or a new one. With a runtime everything is served on sockets, in real time.
+    ///
+    /// # Errors
+    /// When what is kept cannot be read.
+    pub async fn open(
+        settings: Settings,
+        now: Now,
+        sockets: Option<tokio::runtime::Handle>,
+    ) -> Result<Self, OpenError> {
+        let time = Time::of(now);
+        let keeper = settings.keeper;
+        let faults = Faults::new(settings.seed, time.inside());
+        let calls = CallLog::new(10_000);
+        let mut found = BTreeMap::new();
+        for (id, bytes) in keeper.book(CLUSTERS).load().await? {
+            let kept: Kept =
+                serde_json::from_slice(&bytes).map_err(|error| OpenError::Cluster(id.clone(), error))?;
+            let store = Store::open(keeper.book(book_of(&id))).await?;
+            found.insert(id, Found { kept, store });
+        }
+        let cloud = Cloud::load(cloud::Parts {
+            options: settings.cloud,
+            seed: settings.seed,
+            pace: settings.pace,
+            now: time.inside(),
+            faults: faults.clone(),
+            calls: calls.clone(),
+            book: keeper.book("cloud"),
+        })
+        .await?;
+        let inner = Arc::new(Inner {
+            time,
+            seed: settings.seed,
+            pods: settings.pods,
+            rights: settings.rights,
+            keeper,
+            faults,
+            calls,
+            cloud,
+            repositories: settings.repositories,
+            renderer: settings.renderer,
+            sockets,
+            clusters: Mutex::default(),
+            found: Mutex::new(found),
+            touched: Mutex::default(),
+            due: Mutex::default(),
+        });
+        let plug = Arc::new(plugs::Plug(Arc::downgrade(&inner)));
+        inner.cloud.plug_clusters(plug);
+        Ok(Self { inner })
+    }
+
+    /// The cloud.
+    pub fn cloud(&self) -> &Cloud {
+        &self.inner.cloud
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// What was called.
+    pub fn calls(&self) -> &CallLog {
+        &self.inner.calls
+    }
+
+    /// What outlives the process.
+    pub fn keeper(&self) -> &Keeper {
+        &self.inner.keeper
+    }
+
+    /// The clusters, by the cloud's id.
+    pub fn clusters(&self) -> Vec<Arc<Hosted>> {
+        locked(&self.inner.clusters).values().cloned().collect()
+    }
+
+    /// A cluster by the cloud's id.
+    pub fn hosted(&self, id: &str) -> Option<Arc<Hosted>> {
+        locked(&self.inner.clusters).get(id).cloned()
+    }
+
+    /// Answers a request to a cluster's API in virtual time, from a client that may do everything.
+    ///
+    /// # Errors
+    /// When a fault asks for no answer, or there is no such cluster any more.
+    pub async fn ask_cluster<B>(&self, id: &str, request: Request<B>) -> Result<Response<Body>, Broken>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.advance();
+        let hosted = self.hosted(id).ok_or(Broken::Reset)?;
+        let answered = hosted.cluster.api.respond(request).await;
+        self.touch(id);
+        self.calm();
+        broken(answered).await
+    }
+
+    /// Answers a request to the cloud's API in virtual time.
+    ///
+    /// # Errors
+    /// When a fault asks for no answer.
+    pub async fn ask_cloud<B>(&self, request: Request<B>) -> Result<Response<Body>, Broken>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.advance();
+        let answered = self.inner.cloud.respond(request).await;
+        self.calm();
+        match answered {
+            Err(Broken::Silence) => std::future::pending().await,
+            answered => answered,
+        }
+    }
+
+    /// Says that something may have changed in a cluster.
+    pub fn touch(&self, id: &str) {
+        locked(&self.inner.touched).insert(id.to_owned());
+    }
+
+    /// Does everything that is due by now, in the order in which it is due.
+    fn advance(&self) {
+        let now = self.inner.time.outside();
+        loop {
+            let cluster = locked(&self.inner.due).first();
+            let cloud = self.inner.cloud.next_change();
+            let first = [cluster.as_ref().map(|(at, _)| *at), cloud].into_iter().flatten().min();
+            let Some(at) = first.filter(|at| *at <= now) else { break };
+            self.inner.time.at(at, || {
+                if cloud.is_some_and(|cloud| cloud <= at) {
+                    self.inner.cloud.settle();
+                }
+                if let Some((_, id)) = cluster.filter(|(due, _)| *due <= at) {
+                    self.settle(&id);
+                }
+                self.calm();
+            });
+        }
+    }
+
+    /// Settles clusters until nothing follows any more.
+    fn calm(&self) {
+        loop {
+            let Some(id) = locked(&self.inner.touched).pop_first() else { return };
+            self.settle(&id);
+        }
+    }
+
+    fn settle(&self, id: &str) {
+        let next = self.hosted(id).and_then(|hosted| hosted.settle());
+        locked(&self.inner.due).set(id, next);
+    }
+}
+
+/// An answer that a fault takes away.
+async fn broken(response: Response<Body>) -> Result<Response<Body>, Broken> {
+    match response.extensions().get::<Broken>() {
+        Some(Broken::Silence) => std::future::pending().await,
+        Some(broken) => Err(*broken),
+        None => Ok(response),
+    }
+}
+
+impl Inner {
+    fn keep(&self, hosted: &Hosted) {
+        let kept = serde_json::to_vec(&hosted.keep()).unwrap_or_default();
+        self.keeper.book(CLUSTERS).put(&hosted.id, &kept);
+    }
+
+    fn forget(&self, id: &str) {
+        self.keeper.book(CLUSTERS).remove(id);
+    }
+}
+
+/// A panic in between leaves maps that are whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
