@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use platform_artifact::Artifacts;
 use platform_dns::Dns;
 use platform_engine::step::Call;
@@ -30,8 +31,18 @@ pub struct Doors {
     pub trees: TreeStore,
     /// The ways to clusters and zones.
     pub roads: Arc<dyn Roads>,
-    clusters: Mutex<HashMap<String, Cluster>>,
+    clusters: Mutex<HashMap<String, Open>>,
 }
+
+/// A connection to a cluster.
+struct Open {
+    cluster: Cluster,
+    /// When its credentials end, if they do.
+    expires: Option<Timestamp>,
+}
+
+/// Credentials with less time left are asked for anew: a call may take a minute, and clocks differ.
+const ENOUGH: SignedDuration = SignedDuration::from_mins(5);
 
 /// The ways to clusters and zones: the network, or a simulation in this process.
 #[async_trait]
@@ -111,21 +122,27 @@ impl Doors {
         })
     }
 
-    /// Connects to a cluster; a connection is kept for the life of the process.
+    /// Connects to a cluster. A connection is kept for the life of the process; one whose credentials end, for as long as
+    /// its provider leads to the same server and they have some minutes left.
     ///
     /// # Errors
     /// What the provider refuses; what is wrong with the kubeconfig.
     pub async fn cluster(&self, reach: &Reach) -> Result<Cluster, Failure> {
-        let mut open = self.clusters.lock().await;
-        if let Some(cluster) = open.get(&reach.request.cluster) {
+        let name = &reach.request.cluster;
+        if let Some(Open { cluster, expires: None }) = self.clusters.lock().await.get(name) {
             return Ok(cluster.clone());
         }
         let access = self.provider(&reach.provider)?.access(&reach.request).await?;
-        let cluster = self.roads.cluster(&access).await?;
-        // Credentials that end are asked for again each time; those that do not are used as they are.
-        if access.expires.is_none() {
-            open.insert(reach.request.cluster.clone(), cluster.clone());
+        let server = platform_kube::server_of(&access.kubeconfig().await?, access.context.as_deref());
+        let mut open = self.clusters.lock().await;
+        if let Some(Open { cluster, expires: Some(expires) }) = open.get(name)
+            && server.as_deref() == Some(cluster.server().trim_end_matches('/'))
+            && expires.duration_since(Timestamp::now()) > ENOUGH
+        {
+            return Ok(cluster.clone());
         }
+        let cluster = self.roads.cluster(&access).await?;
+        open.insert(name.clone(), Open { cluster: cluster.clone(), expires: access.expires });
         Ok(cluster)
     }
 

@@ -22,7 +22,7 @@ mod refusal;
 pub mod velero;
 pub mod wait;
 
-pub use client::Cluster;
+pub use client::{Cluster, server_of};
 pub use manifest::Manifest;
 pub use object::{Object, ObjectRef};
 pub use wait::{Condition, Verdict};

@@ -3,14 +3,15 @@
 use std::{io, sync::Arc};
 
 use async_trait::async_trait;
-use axum_core::body::Body;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use platform_dns::{Dns, Road};
 use platform_flows::doors::Roads;
 use platform_kube::Cluster;
 use platform_provider::Access;
+use platform_provider_sandbox::{Connect, Connection, Line, NoAnswer, Sandbox};
 use platform_sandbox::world::World;
 use platform_spec::{Class, Code, Failure};
-use secrecy::ExposeSecret;
 
 /// The key to the cloud of a played world.
 pub(super) const KEY: &str = "simulation";
@@ -22,9 +23,7 @@ pub(super) struct Here(pub World);
 impl Roads for Here {
     async fn cluster(&self, access: &Access) -> Result<Cluster, Failure> {
         let kubeconfig = access.kubeconfig().await?;
-        let text = kubeconfig.expose_secret();
-        let server = text.lines().find_map(|line| line.trim().strip_prefix("server: "));
-        let server = server.unwrap_or_default().trim_matches(['"', '\'']).to_owned();
+        let server = platform_kube::server_of(&kubeconfig, access.context.as_deref()).unwrap_or_default();
         let hosted = self.0.clusters().into_iter().find(|it| server == format!("https://{}", it.address));
         let Some(hosted) = hosted else {
             return Err(Failure::new(
@@ -56,5 +55,31 @@ struct Zones(World);
 impl Road for Zones {
     async fn exchange(&self, _server: &str, message: Vec<u8>) -> io::Result<Vec<Vec<u8>>> {
         Ok(self.0.ask_zone(&message).await)
+    }
+}
+
+/// The provider of a played world's cloud.
+pub(super) fn provider(world: &World) -> Sandbox {
+    Sandbox::new(Arc::new(Inside(world.clone())))
+}
+
+/// The way to a played world's cloud.
+struct Inside(World);
+
+#[async_trait]
+impl Connect for Inside {
+    async fn connect(&self) -> Result<Connection, Failure> {
+        Ok(Connection { line: Arc::new(Self(self.0.clone())), key: KEY.into() })
+    }
+}
+
+#[async_trait]
+impl Line for Inside {
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, NoAnswer> {
+        let request = request.map(|body| Full::new(bytes::Bytes::from(body)));
+        let none = |error: &dyn std::error::Error| NoAnswer(error.to_string());
+        let (head, body) = self.0.ask_cloud(request).await.map_err(|error| none(&error))?.into_parts();
+        let body = body.collect().await.map_err(|error| none(&error))?.to_bytes().to_vec();
+        Ok(Response::from_parts(head, body))
     }
 }

@@ -83,13 +83,13 @@ impl Desk {
             server: format!("https://{}", hosted.address),
             kubeconfig: self.place.kubeconfig(&hosted.name),
         };
-        let Connection { pid, version, since, cloud, s3, dns, .. } = self.connection.clone();
+        let Connection { pid, version, since, url, s3, dns, .. } = self.connection.clone();
         Status {
             pid,
             version,
             since,
             folder: self.place.folder().to_owned(),
-            cloud,
+            cloud: url,
             s3,
             dns,
             clusters: self.world.clusters().into_iter().map(cluster).collect(),

@@ -27,14 +27,14 @@ use crate::{
     parts::{faults::Script, transitions::Pace},
     play::{
         argocd::{Programs, Renderer},
-        repositories::git::GitRepositories,
+        repositories::Git,
         workloads,
     },
     world::{OpenError, Settings, World},
 };
 
 /// How long one run of `git` may take.
-const GIT: Duration = Duration::from_secs(60);
+const GIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a sandbox does not run.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
         cloud: cloud::Options::new(own.key.clone()),
         pace: Pace::BRISK,
         pods: workloads::Pace::quick(),
-        repositories: Arc::new(GitRepositories::new(place.fetched(), GIT)),
+        repositories: Arc::new(Git::new(place.fetched(), GIT_LIMIT)),
         renderer: Arc::new(Renderer::new(Programs::find())),
         keeper: keeper.clone(),
         rights: true,
@@ -82,13 +82,13 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
     if let Some(script) = faults {
         world.faults().set(script);
     }
-    let sockets = sockets::open(&world, place, &own, stop.clone()).await?;
+    let sockets = sockets::open(&world, &own, stop.clone()).await?;
     let connection = Connection {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: Timestamp::now(),
-        cloud: sockets.cloud,
-        authority: sockets.authority,
+        url: sockets.cloud,
+        ca: sockets.authority,
         key: own.key.expose_secret().to_owned(),
         s3: sockets.s3,
         dns: sockets.dns,

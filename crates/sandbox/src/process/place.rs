@@ -24,9 +24,9 @@ pub struct Connection {
     /// Since when it runs.
     pub since: Timestamp,
     /// The cloud's API: `https://127.0.0.1:1234`.
-    pub cloud: String,
+    pub url: String,
     /// The certificate of the authority that its servers show, PEM.
-    pub authority: String,
+    pub ca: String,
     /// The key by which clients log in to the cloud.
     pub key: String,
     /// The object store: `https://127.0.0.1:1235`.
