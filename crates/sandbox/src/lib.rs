@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`kube`] | the Kubernetes API |
 //! | [`play`] | controllers on it |
+//! | [`world`] | all of it together, in virtual or in real time |
+//! | [`process`] | a world as a background process |
 //! | [`cloud`] | the sandbox's own emulated cloud |
 //! | [`keep`] | what outlives the process |
 //! | [`parts`] | what every emulator is built from: faults, transitions, call log, ids, tags, pages |
@@ -13,3 +15,5 @@ pub mod keep;
 pub mod kube;
 pub mod parts;
 pub mod play;
+pub mod process;
+pub mod world;

@@ -10,7 +10,7 @@ use platform_gitops::{
 };
 use platform_sandbox::play::{
     around::{self, Files, Repositories as _},
-    repositories::memory::Memory,
+    repositories::Memory,
 };
 use platform_spec::Failure;
 

@@ -20,7 +20,7 @@ use platform_sandbox::{
     parts::transitions::Pace,
     play::{
         argocd::{Programs, Renderer},
-        repositories::memory::Memory,
+        repositories::Memory,
         workloads,
     },
     world::{Settings, World},
@@ -47,7 +47,7 @@ impl Shared {
     /// When there is no folder for temporary files.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
-            renderer: Arc::new(Renderer::new(Programs::none())),
+            renderer: Arc::new(Renderer::new(Programs::default())),
             folder: Arc::new(tempfile::tempdir()?),
         })
     }

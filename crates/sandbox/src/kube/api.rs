@@ -157,6 +157,14 @@ impl Api {
         Self { identity: Arc::new(identity), ..self }
     }
 
+    /// Serves what the definitions define that lie in the store: what an earlier life has left there.
+    pub fn take_up(&self) {
+        let definitions = "apiextensions.k8s.io/customresourcedefinitions".into();
+        for (key, definition) in self.store.list(&definitions, None).objects {
+            self.catalog.define(&key.name, super::custom::resources(&definition));
+        }
+    }
+
     /// Answers a request.
     pub fn answer(&self, ask: &Ask) -> Answer {
         let target = Target::of(&ask.path);

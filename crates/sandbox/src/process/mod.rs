@@ -13,7 +13,6 @@ mod sockets;
 use std::{io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -73,7 +72,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
         pace: Pace::BRISK,
         pods: workloads::Pace::quick(),
         repositories: Arc::new(Git::new(place.fetched(), GIT_LIMIT)),
-        renderer: Arc::new(Renderer::new(Programs::find())),
+        renderer: Arc::new(Renderer::new(Programs::on(&std::env::var_os("PATH").unwrap_or_default()))),
         keeper: keeper.clone(),
         rights: true,
     };
@@ -140,9 +139,7 @@ impl Own {
         };
         let or_new = |key: &str| {
             found(key).unwrap_or_else(|| {
-                let mut bytes = [0; 32];
-                rand::rng().fill_bytes(&mut bytes);
-                let text = hex::encode(bytes);
+                let text = hex::encode(rand::random::<[u8; 32]>());
                 book.put(key, text.as_bytes());
                 text
             })

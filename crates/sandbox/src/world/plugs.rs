@@ -8,7 +8,10 @@ use secrecy::SecretString;
 use super::{Inner, World, hosted::Hosted, locked};
 use crate::{
     cloud::{Buckets, Clusters, NewCluster, Node, Zones},
-    play::{Cluster, around, workloads},
+    play::{
+        Cluster, around,
+        workloads::nodes::{NodeSpec, nodes},
+    },
 };
 
 /// A world, as those hold it who are part of it.
@@ -48,13 +51,13 @@ impl Clusters for Plug {
         hosted.map(|hosted| format!("https://{}", hosted.address)).unwrap_or_default()
     }
 
-    fn nodes(&self, id: &str, nodes: &[Node]) {
+    fn nodes(&self, id: &str, machines: &[Node]) {
         let Some(hosted) = self.world().and_then(|world| world.hosted(id)) else { return };
-        let specs: Vec<workloads::NodeSpec> = nodes
+        let specs: Vec<NodeSpec> = machines
             .iter()
             .map(|node| {
                 let (cpu, memory) = size(&node.machine);
-                workloads::NodeSpec {
+                NodeSpec {
                     name: node.name.clone(),
                     cpu: cpu.to_owned(),
                     memory: memory.to_owned(),
@@ -69,7 +72,7 @@ impl Clusters for Plug {
                 }
             })
             .collect();
-        if let Err(refused) = workloads::nodes(&hosted.cluster, &specs) {
+        if let Err(refused) = nodes(&hosted.cluster, &specs) {
             tracing::error!(cluster = hosted.name, %refused, "its nodes cannot be written");
         }
         if let Some(world) = self.world() {

@@ -22,7 +22,7 @@ mod struck;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use pattern::Pattern;
 pub use rule::{Fault, Rule, When};
@@ -62,7 +62,7 @@ struct Held {
 }
 
 /// A rule with what it has done so far.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
     /// The rule.
     #[serde(flatten)]
