@@ -44,10 +44,11 @@ bench *PARTS:
     [ ! -x "{{ peer }}/bin/python" ] || export PLATFORM_BENCH_PEER="{{ peer }}/bin/python"
     exec cargo bench -q -p platform-state --bench engine -- {{ PARTS }}
 
-# build the real components of the bed (once; about 25 minutes on two cores)
+# build the real components of the bed (once; about 25 minutes on two cores), and install the SDK that judges object stores
 tools *TOOLS:
     #!/bin/sh
     set -eu
+    tests/tools/boto3 || [ "${CI:-}" != true ]
     if command -v go >/dev/null || [ -z "$(tests/tools/build --missing)" ]; then
         exec tests/tools/build {{ TOOLS }}
     fi

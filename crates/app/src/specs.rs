@@ -128,8 +128,12 @@ fn text_of(chosen: &Chosen) -> Result<Text, Failure> {
 /// `P0913` when there is none for the provider, `P0902` without a place for the state.
 pub fn starter_of(provider: &str, state: Option<&Path>) -> Result<String, Failure> {
     let state = std::path::absolute(place::state_dir(state)?).map_err(|error| {
-        Failure::new(Code::new("P0902"), Class::Config, "could not find a place for the state of this program")
-            .caused_by(&error)
+        Failure::new(
+            Code::new("P0902"),
+            Class::Config,
+            "could not find a place for the state of this program",
+        )
+        .caused_by(&error)
     })?;
     starter(provider, &state).ok_or_else(|| no_starter("provider", provider))
 }

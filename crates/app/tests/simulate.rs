@@ -143,7 +143,10 @@ fn the_same_seed_gives_the_same_story() {
         virtually(async || {
             let played = prepared(&[Flow::Up], &shared).await;
             let calls = played.world.calls().after(0);
-            calls.into_iter().map(|call| format!("{} {} {}", call.operation, call.target, call.outcome)).collect()
+            calls
+                .into_iter()
+                .map(|call| format!("{} {} {}", call.operation, call.target, call.outcome))
+                .collect()
         })
         .expect("a runtime")
     };
@@ -160,10 +163,9 @@ fn random_schedules_end_as_they_should() {
     for seed in 0..40 {
         match virtually(async || schedule::play(&model, seed, &shared).await).expect("a runtime") {
             Ok(played) => tally = tally.and(played),
-            Err(flaw) => panic!(
-                "{}\nplay it again: platform simulate --storm 1 --seed {}",
-                flaw.what, flaw.seed
-            ),
+            Err(flaw) => {
+                panic!("{}\nplay it again: platform simulate --storm 1 --seed {}", flaw.what, flaw.seed)
+            }
         }
     }
     assert!(tally.killed > 10 && tally.struck > 10, "the schedules did nothing: {tally:?}");

@@ -7,6 +7,8 @@
 //! | [`world`] | all of it together, in virtual or in real time |
 //! | [`process`] | a world as a background process |
 //! | [`cloud`] | the sandbox's own emulated cloud |
+//! | [`s3`] | an object store |
+//! | [`zone`] | DNS zones |
 //! | [`keep`] | what outlives the process |
 //! | [`parts`] | what every emulator is built from: faults, transitions, call log, ids, tags, pages |
 
@@ -16,4 +18,6 @@ pub mod kube;
 pub mod parts;
 pub mod play;
 pub mod process;
+pub mod s3;
 pub mod world;
+pub mod zone;

@@ -6,5 +6,7 @@ mod kube;
 mod kubelet;
 mod platform;
 mod sandbox_behaviours;
+mod sandbox_dns;
 mod sandbox_kubectl;
 mod sandbox_merge;
+mod sandbox_s3;

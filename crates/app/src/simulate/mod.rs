@@ -74,9 +74,9 @@ pub fn faults(file: Option<&Path>) -> Result<Script, Failure> {
 /// What refuses before the run exists. A run that exists is reported, however it ended.
 pub async fn simulate(wanted: &Wanted, asked: Asked) -> Result<Simulated, Failure> {
     let wanted = wanted.clone();
-    let played = std::thread::Builder::new().name("simulation".into()).spawn(move || {
-        virtually(async move || play(&wanted, &asked).await)
-    });
+    let played = std::thread::Builder::new()
+        .name("simulation".into())
+        .spawn(move || virtually(async move || play(&wanted, &asked).await));
     let played = played.map_err(|error| unplayable(&error))?;
     let ended = tokio::task::spawn_blocking(move || played.join()).await;
     match ended {

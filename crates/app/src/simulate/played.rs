@@ -84,6 +84,7 @@ impl Played {
             });
         let settings = Settings {
             seed,
+            secret: seed,
             cloud: options,
             pace: Pace::CLOUD,
             pods: workloads::Pace::steady(),

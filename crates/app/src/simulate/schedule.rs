@@ -153,7 +153,11 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
                 let failures = ended.board.slots().iter().filter_map(|slot| slot.failure.as_deref());
                 let failures: Vec<Failure> = failures.cloned().collect();
                 if let Some(wrong) = failures.iter().find(|failure| !was_asked_for(played, failure)) {
-                    return Err(format!("{} ended {:?} without a reason: {wrong:?}", flow.as_str(), ended.ending));
+                    return Err(format!(
+                        "{} ended {:?} without a reason: {wrong:?}",
+                        flow.as_str(),
+                        ended.ending
+                    ));
                 }
                 tally.held += 1;
                 tally.struck += struck(played);
@@ -165,7 +169,9 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
                 tally.struck += struck(played);
                 played.world.faults().clear();
             }
-            Some(Err(failure)) => return Err(format!("{} could not be carried out: {failure:?}", flow.as_str())),
+            Some(Err(failure)) => {
+                return Err(format!("{} could not be carried out: {failure:?}", flow.as_str()));
+            }
             None => tally.killed += 1,
         }
         // Nobody resumes at once: the machine was off for a while.

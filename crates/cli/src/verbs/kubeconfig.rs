@@ -12,7 +12,9 @@ use crate::{args::Common, exit::Exit, printer::Printer};
 /// Asks the cluster's provider how it is reached, and prints that as it would stand in a file of its own: with the
 /// credentials in it. Where the provider can, they are short-lived; ask again when they have ended.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  platform kubeconfig > kubeconfig\n  platform kubeconfig --cluster demo --out kubeconfig")]
+#[command(
+    after_help = "Examples:\n  platform kubeconfig > kubeconfig\n  platform kubeconfig --cluster demo --out kubeconfig"
+)]
 pub struct Args {
     /// Write it there, readable by you alone, instead of printing it
     #[arg(long, value_name = "FILE")]

@@ -71,7 +71,11 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
         }
         What::Stop => {
             let was = sandbox.stop().await?;
-            printer.say(if was { "the sandbox is stopped; it keeps what it has" } else { "it was not running" });
+            printer.say(if was {
+                "the sandbox is stopped; it keeps what it has"
+            } else {
+                "it was not running"
+            });
             if printer.wants_json() {
                 printer.json(&json!({"schema": "platform.sandbox/v1", "running": false, "was_running": was}));
             }

@@ -19,8 +19,10 @@ use crate::{args::Common, exit::Exit, printer::Printer, report, words};
 ///
 /// Clusters of every provider are played on the sandbox's own cloud.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  platform simulate up\n  platform simulate down --seed 7 --output json\n  \
-    platform simulate up --faults storm.yaml\n  platform simulate --storm 1000")]
+#[command(
+    after_help = "Examples:\n  platform simulate up\n  platform simulate down --seed 7 --output json\n  \
+    platform simulate up --faults storm.yaml\n  platform simulate --storm 1000"
+)]
 pub struct Args {
     /// Which flow; `down` is played after an `up`
     #[arg(value_enum, default_value = "up")]

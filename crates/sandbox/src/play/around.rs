@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use secrecy::SecretString;
 
 use super::Cluster;
-use crate::kube::store::Key;
+use crate::{
+    kube::store::Key,
+    s3::{Asker, Gate},
+    zone::Zones,
+};
 
 /// What a cluster's controllers reach outside of it. What is not there is not played: without a cloud, load balancers
 /// stay without an address.
@@ -17,12 +21,25 @@ pub struct Around {
     pub repositories: Option<Arc<dyn Repositories>>,
     /// Other clusters, for an Argo CD that deploys to several.
     pub clusters: Option<Arc<dyn Clusters>>,
+    /// Object stores.
+    pub objects: Option<Objects>,
+    /// DNS zones.
+    pub zones: Option<Arc<Zones>>,
 }
 
 /// Other clusters of the sandbox.
 pub trait Clusters: Send + Sync {
     /// The cluster whose API server answers at a URL (without its last slash).
     fn at(&self, server: &str) -> Option<Cluster>;
+}
+
+/// Object stores.
+#[derive(Clone)]
+pub struct Objects {
+    /// The store, and who may use it.
+    pub gate: Gate,
+    /// Who the cluster itself is to the store, for programs that bring no keys of their own.
+    pub own: Option<Asker>,
 }
 
 /// What a cluster asks its cloud for: what the cloud controller manager and the storage driver do.

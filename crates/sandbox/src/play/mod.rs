@@ -8,15 +8,21 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`cluster`] | one cluster, as its controllers reach it |
-//! | [`around`] | what lies outside of it: the cloud, Git |
 //! | [`workloads`] | workloads, pods, services, volumes |
 //! | [`repositories`] | Git repositories in memory, and through the `git` program |
 //! | [`argocd`] | Argo CD |
+//! | [`around`] | what lies outside of it: the cloud, Git, object stores, zones |
+//! | [`velero`], [`certmanager`], [`externaldns`] | players |
+//! | [`cron`] | when something is due |
 
 pub mod argocd;
 pub mod around;
+pub mod certmanager;
 pub mod cluster;
+pub mod cron;
+pub mod externaldns;
 pub mod repositories;
+pub mod velero;
 pub mod workloads;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};

@@ -68,6 +68,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
     let own = Own::load(&keeper).await?;
     let settings = Settings {
         seed: own.seed,
+        secret: own.secret,
         cloud: cloud::Options::new(own.key.clone()),
         pace: Pace::BRISK,
         pods: workloads::Pace::quick(),
@@ -94,12 +95,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
     };
     let text = serde_json::to_vec_pretty(&connection).map_err(io::Error::other)?;
     place.write(&place.connection(), &text)?;
-    let desk = control::Desk {
-        world: world.clone(),
-        place: place.clone(),
-        connection,
-        stop: stop.clone(),
-    };
+    let desk = control::Desk { world: world.clone(), place: place.clone(), connection, stop: stop.clone() };
     let control = control::serve(desk)?;
     tracing::info!(folder = %place.folder().display(), "the sandbox serves");
 
@@ -123,6 +119,8 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
 pub(crate) struct Own {
     /// What chance goes by.
     pub seed: u64,
+    /// What keys of zones are made from.
+    pub secret: u64,
     /// The key to its cloud.
     pub key: SecretString,
     /// The identity of its servers.
@@ -144,9 +142,10 @@ impl Own {
                 text
             })
         };
-        let seed = or_new("seed");
+        let number = |key: &str| u64::from_str_radix(&or_new(key)[..16], 16).unwrap_or_default();
         Ok(Self {
-            seed: u64::from_str_radix(&seed[..16], 16).unwrap_or_default(),
+            seed: number("seed"),
+            secret: number("secret"),
             key: or_new("key").into(),
             identity: or_new("identity").into(),
         })

@@ -127,8 +127,7 @@ impl Place {
             std::fs::create_dir_all(folder)?;
         }
         let half = path.with_extension(format!("half-{}", std::process::id()));
-        let mut file =
-            File::options().create(true).truncate(true).write(true).mode(0o600).open(&half)?;
+        let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&half)?;
         file.write_all(bytes)?;
         std::fs::rename(&half, path)
     }

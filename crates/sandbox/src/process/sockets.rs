@@ -22,7 +22,9 @@ use crate::{
     cloud::{Cloud, door::Broken},
     keep::{Book, Keeper},
     kube::auth::Identity,
-    world::World,
+    s3,
+    world::{Addresses, World},
+    zone,
 };
 
 /// Where everything is served.
@@ -31,6 +33,8 @@ pub(super) struct Sockets {
     pub authority: String,
     pub s3: String,
     pub dns: String,
+    /// Served for as long as this lives.
+    _served: (s3::Server, zone::Server),
 }
 
 /// The book in which it is kept who listens on which port.
@@ -47,11 +51,20 @@ pub(super) async fn open(world: &World, own: &Own, stop: CancellationToken) -> i
     let cloud = listen(&ports, "cloud").await?;
     let address = cloud.local_addr()?;
     tokio::spawn(accept(cloud, tls, world.cloud().clone(), world.keeper().clone(), stop));
+    let s3 = s3::Server::start(
+        listen(&ports, "s3").await?,
+        Some(Arc::new(config(&identity)?)),
+        s3::serve::service(world.gate(), "local"),
+    )?;
+    let dns = zones(&ports, world).await?;
+    let addresses = Addresses { s3: format!("https://{}", s3.address), dns: dns.address.to_string() };
+    world.reached_at(addresses.clone());
     Ok(Sockets {
         cloud: format!("https://{address}"),
         authority: identity.authority(),
-        s3: String::new(),
-        dns: String::new(),
+        s3: addresses.s3,
+        dns: addresses.dns,
+        _served: (s3, dns),
     })
 }
 
@@ -66,12 +79,31 @@ fn config(identity: &Identity) -> io::Result<rustls::ServerConfig> {
     Ok(config)
 }
 
+/// The zones on the port that clients know, if it is free for both protocols; else on another.
+async fn zones(ports: &Book, world: &World) -> io::Result<zone::Server> {
+    let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let start = async |port: u16| zone::Server::start(world.zones().clone(), at(port)).await;
+    let server = match known(ports, "dns").await? {
+        Some(port) => match start(port).await {
+            Ok(server) => server,
+            Err(_) => start(0).await?,
+        },
+        None => start(0).await?,
+    };
+    ports.put("dns", server.address.port().to_string().as_bytes());
+    Ok(server)
+}
+
+/// The port on which somebody listened in an earlier life.
+async fn known(ports: &Book, who: &str) -> io::Result<Option<u16>> {
+    let known = ports.load().await.map_err(io::Error::other)?;
+    let port = known.into_iter().find(|(name, _)| name == who);
+    Ok(port.and_then(|(_, port)| String::from_utf8_lossy(&port).parse().ok()))
+}
+
 /// A socket on the port that clients know from an earlier life, if it is free; else on another.
 async fn listen(ports: &Book, who: &str) -> io::Result<TcpListener> {
-    let known = ports.load().await.map_err(io::Error::other)?;
-    let port = known.iter().find(|(name, _)| name == who).and_then(|(_, port)| {
-        String::from_utf8_lossy(port).parse::<u16>().ok()
-    });
+    let port = known(ports, who).await?;
     let bind = async |port: u16| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
     let listener = match port {
         Some(port) => match bind(port).await {
@@ -115,7 +147,11 @@ async fn accept(
     }
 }
 
-async fn answer(cloud: &Cloud, keeper: &Keeper, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+async fn answer(
+    cloud: &Cloud,
+    keeper: &Keeper,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Broken> {
     match cloud.respond(request).await {
         Err(Broken::Silence) => std::future::pending().await,
         Err(broken) => Err(broken),

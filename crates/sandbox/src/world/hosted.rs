@@ -20,7 +20,11 @@ use crate::{
         serve::Server,
         store::Store,
     },
-    play::{Cluster, Controller, Players, around::Around},
+    play::{
+        Cluster, Controller, Players,
+        around::{Around, Objects},
+    },
+    s3::Asker,
 };
 
 /// One cluster of a world.
@@ -175,6 +179,9 @@ fn controllers(world: &World) -> Vec<Box<dyn Controller>> {
     let inner = &world.inner;
     let mut all = crate::play::workloads::controllers(inner.pods.clone());
     all.extend(crate::play::argocd::controllers(inner.renderer.clone()));
+    all.push(Box::new(crate::play::velero::Velero));
+    all.push(Box::new(crate::play::externaldns::ExternalDns));
+    all.push(Box::new(crate::play::certmanager::CertManager));
     all
 }
 
@@ -211,7 +218,8 @@ impl World {
             cloud: Some(Arc::new(self.inner.cloud.clone())),
             repositories: Some(self.inner.repositories.clone()),
             clusters: Some(plug),
-            ..Around::default()
+            objects: Some(Objects { gate: self.inner.gate.clone(), own: Some(Asker::root(super::ACCOUNT)) }),
+            zones: Some(self.inner.zones.clone()),
         }
     }
 }

@@ -29,13 +29,13 @@ use jiff::Timestamp;
 use crate::{
     cloud::{self, Cloud, door::Broken},
     keep::Keeper,
-    kube::{object::Now, store::Store},
-    parts::{calls::CallLog, faults::Faults, transitions::Pace},
-    play::{
-        argocd::Renderer,
-        around::Repositories,
-        workloads,
+    kube::{
+        object::{Ids, Now},
+        store::Store,
     },
+    parts::{calls::CallLog, faults::Faults, transitions::Pace},
+    play::{argocd::Renderer, around::Repositories, workloads},
+    s3, zone,
 };
 
 pub use hosted::Hosted;
@@ -46,6 +46,8 @@ use time::Time;
 pub struct Settings {
     /// What chance goes by.
     pub seed: u64,
+    /// What keys are made from; in a simulation any number.
+    pub secret: u64,
     /// The key by which clients log in to the cloud, and the rest of its account.
     pub cloud: cloud::Options,
     /// How fast the cloud lives.
@@ -71,12 +73,19 @@ pub struct World {
 struct Inner {
     time: Time,
     seed: u64,
+    /// What keys are made from that nobody else may know.
+    secret: u64,
     pods: workloads::Pace,
     rights: bool,
     keeper: Keeper,
     faults: Faults,
     calls: CallLog,
     cloud: Cloud,
+    gate: s3::Gate,
+    keys: Arc<s3::KeyTable>,
+    zones: Arc<zone::Zones>,
+    /// Where the object store and the zones are reached from outside.
+    addresses: Mutex<Addresses>,
     repositories: Arc<dyn Repositories>,
     renderer: Arc<Renderer>,
     /// Where sockets are opened; absent in a simulation.
@@ -87,6 +96,15 @@ struct Inner {
     /// Clusters in which something changed since they were settled.
     touched: Mutex<BTreeSet<String>>,
     due: Mutex<Due>,
+}
+
+/// Where things are reached from outside; in a simulation these are names.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// The object store: `https://127.0.0.1:1234`.
+    pub s3: String,
+    /// The DNS server: `127.0.0.1:1235`.
+    pub dns: String,
 }
 
 /// When clusters have something to do by themselves.
@@ -112,6 +130,9 @@ impl Due {
     }
 }
 
+/// The account that everything in a world belongs to.
+pub const ACCOUNT: &str = "000000000001";
+
 /// The book in which it is kept which clusters there are.
 const CLUSTERS: &str = "clusters";
 
@@ -132,9 +153,6 @@ pub enum OpenError {
     /// What is kept of the cloud cannot be understood.
     #[error("what is kept of the cloud cannot be understood")]
     Cloud(#[from] cloud::LoadError),
-    /// What is kept of the object store or of the zones cannot be understood.
-    #[error("what is kept of buckets and zones cannot be understood: {0}")]
-    Stores(String),
 }
 
 impl World {
@@ -168,9 +186,26 @@ impl World {
             book: keeper.book("cloud"),
         })
         .await?;
+        let buckets = s3::Store::open(
+            keeper.book("s3"),
+            time.inside(),
+            Arc::new(Ids::new(settings.seed.wrapping_add(1))),
+        )
+        .await?;
+        let zones = zone::Zones::open(keeper.book("dns"), time.inside()).await?;
+        let keys = Arc::new(s3::KeyTable::default());
+        let gate = s3::Gate { store: Arc::new(buckets), keys: keys.clone() };
         let inner = Arc::new(Inner {
+            gate,
+            keys,
+            zones: Arc::new(zones),
+            addresses: Mutex::new(Addresses {
+                s3: "https://s3.sandbox.internal".into(),
+                dns: "sandbox:53".into(),
+            }),
             time,
             seed: settings.seed,
+            secret: settings.secret,
             pods: settings.pods,
             rights: settings.rights,
             keeper,
@@ -186,6 +221,9 @@ impl World {
             due: Mutex::default(),
         });
         let plug = Arc::new(plugs::Plug(Arc::downgrade(&inner)));
+        // Clusters come last: what is done in them reaches for the others.
+        inner.cloud.plug_buckets(plug.clone());
+        inner.cloud.plug_zones(plug.clone());
         inner.cloud.plug_clusters(plug);
         Ok(Self { inner })
     }
@@ -193,6 +231,26 @@ impl World {
     /// The cloud.
     pub fn cloud(&self) -> &Cloud {
         &self.inner.cloud
+    }
+
+    /// The object store, with who may use it.
+    pub fn gate(&self) -> &s3::Gate {
+        &self.inner.gate
+    }
+
+    /// The keys to the object store.
+    pub fn keys(&self) -> &s3::KeyTable {
+        &self.inner.keys
+    }
+
+    /// The DNS zones.
+    pub fn zones(&self) -> &Arc<zone::Zones> {
+        &self.inner.zones
+    }
+
+    /// Says where things are reached from outside.
+    pub fn reached_at(&self, addresses: Addresses) {
+        *locked(&self.inner.addresses) = addresses;
     }
 
     /// What goes wrong.
@@ -253,6 +311,12 @@ impl World {
             Err(Broken::Silence) => std::future::pending().await,
             answered => answered,
         }
+    }
+
+    /// Answers a DNS message in virtual time.
+    pub fn ask_zone(&self, message: &[u8]) -> Vec<Vec<u8>> {
+        self.advance();
+        self.inner.zones.exchange(message, zone::Over::Tcp)
     }
 
     /// Says that something may have changed in a cluster.

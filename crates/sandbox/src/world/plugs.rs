@@ -2,16 +2,24 @@
 
 use std::sync::Weak;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::{Value, json};
 
 use super::{Inner, World, hosted::Hosted, locked};
 use crate::{
-    cloud::{Buckets, Clusters, NewCluster, Node, Zones},
+    cloud::{Buckets, Clusters, NewCluster, Node, ZoneKey, Zones},
+    parts::chance::Chance,
     play::{
         Cluster, around,
         workloads::nodes::{NodeSpec, nodes},
     },
+    s3::{
+        list::{MOST, Wanted},
+        objects::Conditions,
+    },
+    zone,
 };
 
 /// A world, as those hold it who are part of it.
@@ -92,6 +100,89 @@ impl Clusters for Plug {
     fn kubeconfig(&self, id: &str, until: Timestamp) -> Result<SecretString, String> {
         let hosted = self.world().and_then(|world| world.hosted(id));
         hosted.ok_or_else(|| "the cluster has no API".to_owned())?.kubeconfig(until)
+    }
+}
+
+/// Where buckets are, unless asked otherwise: everything is on this machine.
+const REGION: &str = "local";
+
+impl Buckets for Plug {
+    fn create(&self, name: &str, versioning: bool, object_lock: bool) -> Result<Value, String> {
+        let world = self.world().ok_or(OVER)?;
+        let store = &world.inner.gate.store;
+        let made = store.create_bucket(super::ACCOUNT, name, REGION, object_lock);
+        made.map_err(|refusal| refusal.to_string())?;
+        if versioning {
+            store.set_versioning(name, true).map_err(|refusal| refusal.to_string())?;
+        }
+        let endpoint = locked(&world.inner.addresses).s3.clone();
+        Ok(json!({ "endpoint": endpoint, "region": REGION }))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), String> {
+        let world = self.world().ok_or(OVER)?;
+        let store = &world.inner.gate.store;
+        if store.bucket(name).is_err() {
+            return Ok(());
+        }
+        loop {
+            let wanted = Wanted { most: MOST, ..Wanted::default() };
+            let page = store.versions(name, &wanted).map_err(|refusal| refusal.to_string())?;
+            if page.versions.is_empty() {
+                break;
+            }
+            for (version, _) in page.versions {
+                let gone = store.delete(name, &version.key, Some(&version.id), false, &Conditions::default());
+                gone.map_err(|refusal| format!("object {}: {refusal}", version.key))?;
+            }
+        }
+        store.delete_bucket(name).map_err(|refusal| refusal.to_string())
+    }
+}
+
+impl Zones for Plug {
+    fn create(&self, domain: &str) -> Result<Value, String> {
+        let world = self.world().ok_or(OVER)?;
+        let key = key_of(&world, domain);
+        let zones = &world.inner.zones;
+        let stored = zone::Key { name: key.key.clone(), algorithm: key.algorithm, secret: key.secret };
+        zones.put_key(&stored).map_err(|wrong| wrong.to_string())?;
+        let settings = zone::Settings {
+            server: None,
+            updates: vec![key.key.clone()],
+            transfers: zone::Transfers::Keys(vec![key.key]),
+        };
+        zones.create(domain, settings, &[]).map_err(|wrong| wrong.to_string())?;
+        Ok(json!({ "server": key.server }))
+    }
+
+    fn key(&self, domain: &str) -> Result<ZoneKey, String> {
+        let world = self.world().ok_or(OVER)?;
+        match world.inner.zones.zone(domain) {
+            Some(_) => Ok(key_of(&world, domain)),
+            None => Err(format!("there is no zone {domain}")),
+        }
+    }
+
+    fn remove(&self, domain: &str) -> Result<(), String> {
+        let world = self.world().ok_or(OVER)?;
+        world.inner.zones.remove(domain);
+        world.inner.zones.remove_key(&key_of(&world, domain).key);
+        Ok(())
+    }
+}
+
+/// The world is being taken down.
+const OVER: &str = "the sandbox is stopping";
+
+/// The key of a zone: a function of the world and the zone, so that nothing has to be kept twice.
+fn key_of(world: &World, domain: &str) -> ZoneKey {
+    let secret = Chance::new(world.inner.secret).bytes(&["zone key", domain]);
+    ZoneKey {
+        server: locked(&world.inner.addresses).dns.clone(),
+        key: format!("{domain}-key"),
+        algorithm: "hmac-sha256".to_owned(),
+        secret: STANDARD.encode(secret).into(),
     }
 }
 

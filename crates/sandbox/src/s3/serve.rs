@@ -1,0 +1,91 @@
+//! The store on a loopback socket, in plain HTTP or over TLS.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use s3s::{
+    config::{S3Config, StaticConfigProvider},
+    service::{S3Service, S3ServiceBuilder},
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    gate::Gate,
+    wire::{Access, Secrets, Wire},
+};
+
+/// What answers S3 requests; to be put behind any socket, and whatever shall come between.
+pub fn service(gate: &Gate, region: &str) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(Wire { gate: gate.clone(), region: region.to_owned() });
+    builder.set_auth(Secrets(gate.keys.clone()));
+    builder.set_access(Access { gate: gate.clone(), now: gate.store.now.clone() });
+    // Its own check of the time asks the system's clock; the door checks with the sandbox's.
+    let mut config = S3Config::default();
+    config.presigned_url_max_skew_time_secs = u32::MAX;
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.build()
+}
+
+/// A running server. When it is dropped, it stops.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Server {
+    /// Serves a store on a socket, with TLS or without.
+    ///
+    /// # Errors
+    /// When the socket has no address.
+    pub fn start(
+        listener: TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        service: S3Service,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        tokio::spawn(accept(listener, tls.map(TlsAcceptor::from), service, stop.clone()));
+        Ok(Self { address, stop })
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: S3Service,
+    stop: CancellationToken,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Ok((socket, _)) = accepted else { continue };
+        let (tls, service) = (tls.clone(), service.clone());
+        connections.spawn(async move {
+            let server = auto::Builder::new(TokioExecutor::new());
+            // A client that goes away in the middle of an answer is its own business.
+            let _gone = match tls {
+                Some(tls) => {
+                    let Ok(stream) = tls.accept(socket).await else { return };
+                    server.serve_connection(TokioIo::new(stream), service).await
+                }
+                None => server.serve_connection(TokioIo::new(socket), service).await,
+            };
+        });
+    }
+}
