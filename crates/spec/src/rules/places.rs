@@ -73,6 +73,11 @@ fn git(spec: &Spec, issues: &mut Vec<Issue>) {
         kind_of(spec, cluster)
             .is_some_and(|kind| kind.is_cloud() || matches!(kind.as_str(), "kind" | "machines"))
     };
+    let played =
+        |cluster: &Cluster| kind_of(spec, cluster).is_some_and(|kind| kind.as_str() == "sandbox");
+    if !spec.clusters.is_empty() && spec.clusters.iter().all(played) {
+        return;
+    }
     let message = "Argo CD cannot reach this URL from inside a cluster";
     let issue = if spec.clusters.iter().any(ours) {
         Issue::error(code::LOCAL_GIT, path, message)
