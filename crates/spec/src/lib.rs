@@ -14,7 +14,7 @@
 //! | [`model`] | what it means: cells, applications, hosts, … |
 //! | [`schema`] | its JSON Schema |
 
-mod cron;
+pub mod cron;
 pub mod event;
 pub mod failure;
 pub mod id;

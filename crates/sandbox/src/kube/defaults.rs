@@ -310,7 +310,10 @@ fn service(spec: &mut Value) {
 }
 
 fn job(spec: &mut Value) {
-    put(spec, "completions", json!(1));
+    // Who says only how many run at once leaves open how many are wanted.
+    if spec["parallelism"].is_null() {
+        put(spec, "completions", json!(1));
+    }
     put(spec, "parallelism", json!(1));
     put(spec, "backoffLimit", json!(6));
     put(spec, "completionMode", json!("NonIndexed"));

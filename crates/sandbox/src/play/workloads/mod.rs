@@ -5,21 +5,30 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `deployment`, `replicaset` | from a template to its pods |
+//! | `deployment`, `replicaset`, `statefulset`, `daemonset` | from a template to its pods |
+//! | `history` | the templates before |
+//! | `job`, `cronjob` | pods that end |
 //! | [`pods`] | the scheduler and the kubelets |
 //! | [`nodes`] | machines: made from outside, lost, found again |
 //! | `services`, `endpoints` | load balancers; which pods are behind a service |
 //! | [`volumes`] | claims and volumes |
+//! | `expiry` | events are forgotten |
 //! | `objects`, `quantity` | what all of them say of objects |
 
+mod cronjob;
+mod daemonset;
 mod deployment;
 mod endpoints;
+mod expiry;
+mod history;
+mod job;
 pub mod nodes;
 mod objects;
 pub mod pods;
 mod quantity;
 mod replicaset;
 mod services;
+mod statefulset;
 pub mod volumes;
 
 use jiff::SignedDuration;
@@ -84,11 +93,18 @@ pub fn controllers(pace: Pace) -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(deployment::Deployments),
         Box::new(replicaset::ReplicaSets),
+        Box::new(statefulset::StatefulSets),
+        Box::new(daemonset::DaemonSets),
+        Box::new(job::Jobs),
+        Box::new(cronjob::CronJobs),
         Box::new(pods::Pods::new(pace.clone())),
         Box::new(nodes::Evictions::default()),
         Box::new(endpoints::Endpoints),
-        Box::new(services::LoadBalancers::new(pace.clone())),
+        Box::new(volumes::Claims::new(pace.clone())),
+        Box::new(volumes::Volumes::new(pace.clone())),
+        Box::new(services::LoadBalancers::new(pace)),
         Box::new(services::Ingresses),
+        Box::new(expiry::Expiry),
     ]
 }
 

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use super::{
     Pace,
     objects::{AGAIN, at, condition, is_finished, is_true, key_of, text},
+    volumes,
 };
 use crate::{
     kube::{
@@ -80,6 +81,8 @@ impl Pods {
         }
         let chosen = schedule::choose(cluster, pod, &self.memory().seats);
         match chosen {
+            // Volumes come first; when they are there the pod is looked at again.
+            Ok(node) if !volumes::select_node(cluster, pod, &node) => None,
             Ok(node) => {
                 if bind::bind(&cluster.api, &key, &node) {
                     if self.pace.events {

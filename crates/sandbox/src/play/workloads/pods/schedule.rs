@@ -12,7 +12,7 @@ use crate::{
     kube::object::meta,
     play::{
         Cluster,
-        workloads::objects::{controller, is_active, items, text},
+        workloads::objects::{annotation, controller, is_active, items},
     },
 };
 
@@ -126,14 +126,7 @@ fn fullness(node: &Value, load: &super::seats::Load) -> i128 {
 
 /// Claims that must be there, and bound, before any node can be chosen.
 fn volumes(cluster: &Cluster, pod: &Value) -> Option<String> {
-    for volume in items(&pod["spec"]["volumes"]) {
-        let name = match text(&volume["persistentVolumeClaim"]["claimName"]) {
-            "" if volume["ephemeral"].is_object() => {
-                format!("{}-{}", meta(pod, "name"), text(&volume["name"]))
-            }
-            "" => continue,
-            name => name.to_owned(),
-        };
+    for name in super::super::volumes::of_pod(pod) {
         let key = Cluster::key("/persistentvolumeclaims", meta(pod, "namespace"), &name);
         let Some(claim) = cluster.get(&key) else {
             return Some(format!("persistentvolumeclaim {name:?} not found"));
@@ -142,7 +135,7 @@ fn volumes(cluster: &Cluster, pod: &Value) -> Option<String> {
             return Some(format!("persistentvolumeclaim {name:?} is being deleted"));
         }
         let waits = super::super::volumes::waits_for_consumer(cluster, &claim);
-        if text(&claim["spec"]["volumeName"]).is_empty() && !waits {
+        if annotation(&claim, "pv.kubernetes.io/bind-completed") != "yes" && !waits {
             return Some("pod has unbound immediate PersistentVolumeClaims".to_owned());
         }
     }

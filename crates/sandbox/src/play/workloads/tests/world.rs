@@ -25,7 +25,7 @@ pub struct World {
     seconds: Arc<AtomicI64>,
 }
 
-/// A cloud that needs one look to make something, and refuses when told to.
+/// A cloud that has made something when it is asked for the third time, and refuses when told to.
 #[derive(Default)]
 pub struct Cloud {
     pub asked: Mutex<Vec<String>>,
@@ -33,33 +33,32 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    fn second_time(&self, what: String) -> Result<bool, String> {
+    fn third_time(&self, what: String) -> Result<bool, String> {
         if let Some(why) = self.refuses.lock().expect("unpoisoned").clone() {
             return Err(why);
         }
         let mut asked = self.asked.lock().expect("unpoisoned");
-        let before = asked.contains(&what);
         asked.push(what);
-        Ok(before)
+        Ok(asked.iter().filter(|it| Some(*it) == asked.last()).count() > 2)
     }
 }
 
 impl CloudController for Cloud {
     fn ensure_load_balancer(&self, _: &str, _: &Key, uid: &str) -> Result<Vec<String>, String> {
-        let made = self.second_time(format!("balancer {uid}"))?;
+        let made = self.third_time(format!("balancer {uid}"))?;
         Ok(if made { vec!["203.0.113.7".to_owned()] } else { Vec::new() })
     }
 
     fn remove_load_balancer(&self, _: &str, uid: &str) -> Result<bool, String> {
-        self.second_time(format!("no balancer {uid}"))
+        self.third_time(format!("no balancer {uid}"))
     }
 
     fn ensure_volume(&self, _: &str, _: &Key, uid: &str, _: u64) -> Result<Option<String>, String> {
-        Ok(self.second_time(format!("volume {uid}"))?.then(|| format!("vol-{uid}")))
+        Ok(self.third_time(format!("volume {uid}"))?.then(|| format!("vol-{uid}")))
     }
 
     fn remove_volume(&self, _: &str, handle: &str) -> Result<bool, String> {
-        self.second_time(format!("no volume {handle}"))
+        self.third_time(format!("no volume {handle}"))
     }
 }
 
