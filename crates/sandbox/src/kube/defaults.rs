@@ -272,7 +272,9 @@ fn volume(volume: &mut Value) {
                 if source["serviceAccountToken"].is_object() {
                     put(&mut source["serviceAccountToken"], "expirationSeconds", json!(3600));
                 }
-                fields.extend(items(&mut source["downwardAPI"]["items"]));
+                if source["downwardAPI"].is_object() {
+                    fields.extend(items(&mut source["downwardAPI"]["items"]));
+                }
             }
         }
         _ => {}

@@ -243,6 +243,9 @@ impl<'a> Writing<'a> {
             if owners == Owners::Track {
                 self.own(|write| write.track(old, &mut new));
             }
+            if let Some(admission) = admission {
+                admission.fill(Some(old), &mut new)?;
+            }
             merge::keep_times(old, &mut new);
             object::tidy(&mut new);
             refuse(resource, name, &self.causes(Some(old), &new))?;

@@ -37,6 +37,7 @@ use super::{
     store::{Change, Key},
 };
 
+const PRIORITIES: &str = "scheduling.k8s.io/priorityclasses";
 /// Namespaces that stay.
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
@@ -56,6 +57,7 @@ pub(super) struct Admission<'a> {
     rights: Option<Arc<Index>>,
     ranges: Vec<Arc<Value>>,
     quotas: Vec<quota::Counted>,
+    /// Of storage for claims; of priority for themselves.
     classes: Vec<Arc<Value>>,
     /// Of a namespace whose labels may be about to change.
     pods: Vec<Arc<Value>>,
@@ -106,8 +108,13 @@ impl<'a> Admission<'a> {
                 it.quotas = quotas.into_iter().map(|quota| quota::Counted::of(api, quota)).collect();
             }
         }
-        if kind == "/persistentvolumeclaims" {
-            let listed = api.store.list(&"storage.k8s.io/storageclasses".into(), None).objects;
+        let classes = match kind {
+            "/persistentvolumeclaims" => Some("storage.k8s.io/storageclasses"),
+            PRIORITIES => Some(PRIORITIES),
+            _ => None,
+        };
+        if let Some(classes) = classes {
+            let listed = api.store.list(&classes.into(), None).objects;
             it.classes = listed.into_iter().map(|(_, object)| object).collect();
         }
         if let ("/namespaces", Some(name)) = (kind, subject.place.name.as_deref()) {
@@ -127,6 +134,10 @@ impl<'a> Admission<'a> {
                 limits::fill(&self.ranges(), new);
                 pods::account(self.api, self.resource, new)?;
                 pods::priority(self.api, self.resource, new)?;
+                pods::tolerations(new);
+            }
+            ("/pods", Some(old)) => {
+                pods::keep_priority(old, new);
                 pods::tolerations(new);
             }
             ("/persistentvolumeclaims", None) => {
@@ -156,6 +167,9 @@ impl<'a> Admission<'a> {
         } else if let Some(pod) = security::pod_of(kind, new) {
             let old = old.and_then(|old| security::pod_of(kind, old));
             warnings.extend(security::pod(self.resource, &self.labels, old, pod, new)?);
+        }
+        if kind == PRIORITIES {
+            pods::one_default(&self.classes, self.resource, new)?;
         }
         if let ("/persistentvolumeclaims", Some(old)) = (kind, old) {
             storage::may_grow(&self.classes, self.resource, old, new)?;

@@ -1,5 +1,7 @@
 //! What pods are given, and what they are refused: their account, their priority, tolerations.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::forbidden;
@@ -143,6 +145,35 @@ pub(super) fn priority(api: &Api, resource: &Resource, pod: &mut Value) -> Resul
     }
     pod["spec"]["preemptionPolicy"] = preemption;
     Ok(())
+}
+
+/// A pod keeps its priority when a writer leaves it out.
+pub(super) fn keep_priority(old: &Value, new: &mut Value) {
+    for key in ["priority", "preemptionPolicy"] {
+        if new["spec"][key].is_null() && !old["spec"][key].is_null() {
+            new["spec"][key] = old["spec"][key].clone();
+        }
+    }
+}
+
+/// Refuses a second class for all.
+///
+/// # Errors
+/// 403.
+pub(super) fn one_default(
+    classes: &[Arc<Value>],
+    resource: &Resource,
+    class: &Value,
+) -> Result<(), Refusal> {
+    let other = classes.iter().find(|it| it["globalDefault"] == true && meta(it, "name") != meta(class, "name"));
+    match other {
+        Some(other) if class["globalDefault"] == true => {
+            let name = meta(other, "name");
+            let why = format!("PriorityClass {name} is already marked as default. Only one default can exist");
+            Err(forbidden(resource, class, &why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lets a pod stay for a while on a node that is lost, unless it says how long.

@@ -71,6 +71,9 @@ fn a_pod_gets_its_account_its_token_its_priority_and_patience() {
     );
     assert_eq!((&spec["priority"], &spec["preemptionPolicy"]), (&json!(0), &json!("PreemptLowerPriority")));
     assert_eq!(spec["tolerations"].as_array().map(Vec::len), Some(2));
+    let status = json!({"status": {"phase": "Running"}});
+    let (_, later, _) = ask(&api, "PATCH", &format!("{PODS}/a/status"), status);
+    assert_eq!((&later["spec"], &later["metadata"]["generation"]), (spec, &json!(1)), "it is complete");
 
     let mut quiet = pod("b", json!({}));
     quiet["spec"]["automountServiceAccountToken"] = json!(false);
