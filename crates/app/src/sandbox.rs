@@ -201,7 +201,7 @@ impl Sandbox {
     fn spawn(&self, faults: Option<&Path>) -> io::Result<Child> {
         let log = File::options().create(true).append(true).open(self.place.log())?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("sandbox").arg("serve").arg("--state").arg(&self.state);
+        command.arg("sandbox").arg("serve").arg("-v").arg("--state").arg(&self.state);
         if let Some(faults) = faults {
             command.arg("--faults").arg(faults);
         }

@@ -233,7 +233,9 @@ impl Carrier {
                     && slot.memory.operation == wait.operation
                     && slot.note.as_deref() == Some(&wait.waiting_for);
                 let deadline = self.board.deadline(&self.graph, at).unwrap_or(Timestamp::MAX);
-                let next_look = add(self.clock.now(), wait.look_after).min(deadline);
+                let now = self.clock.now();
+                let begun = slot.started.unwrap_or(now);
+                let next_look = add(now, soon(wait.look_after, begun, now)).min(deadline);
                 if same {
                     self.notify(Notice::StillWaiting {
                         step: self.graph.step(at).id.clone(),
@@ -493,4 +495,18 @@ async fn stored(flight: &mut Option<Flight>) -> Landed {
 /// A history, or an event about to be written, that cannot be.
 pub(crate) fn illegal(illegal: crate::status::Illegal) -> Failure {
     Failure::new(Code::new("P0107"), Class::Bug, "the history of the run contradicts itself").because(illegal)
+}
+
+/// The longest wait that is shortened: whoever asks for a longer one has reasons, such as a cloud's rate limits.
+const SHORT: Duration = Duration::from_secs(2);
+/// The shortest that it is shortened to.
+const SOONEST: Duration = Duration::from_millis(50);
+
+/// When to look again at what changes within seconds: often at first, since much is done at once, and then at leisure.
+fn soon(asked: Duration, begun: Timestamp, now: Timestamp) -> Duration {
+    if asked > SHORT {
+        return asked;
+    }
+    let waited = Duration::try_from(now.duration_since(begun)).unwrap_or_default();
+    asked.min((waited / 4).max(SOONEST))
 }

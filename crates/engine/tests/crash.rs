@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use platform_engine::memory::{Kill, MemoryStore};
 use platform_engine::{
     clock::{Clock, SystemClock},
     decide::Ending,
@@ -20,7 +21,6 @@ use platform_engine::{
 use platform_spec::{
     Class, Code, Failure, LedgerChange, Outcome, PlatformName, RunId, StepId, event::LedgerEntry,
 };
-use platform_engine::memory::{Kill, MemoryStore};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -18,6 +18,7 @@ use super::{
     watch::Watching,
     write,
 };
+use crate::parts::faults::Faults;
 
 /// One API server.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct Api {
     pub identity: Arc<Identity>,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// What goes wrong on purpose; nothing without it.
+    pub faults: Option<Faults>,
 }
 
 /// A request, without its transport.
@@ -149,6 +152,7 @@ impl Api {
             ids: Arc::new(Ids::new(seed)),
             identity: Arc::new(Identity::seeded(seed)),
             access: Arc::default(),
+            faults: None,
         }
     }
 

@@ -229,6 +229,7 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
         None => {
             let before = change.before.as_deref().unwrap_or(&Value::Null);
             release_owned(api, meta(before, "uid"));
+            settle_owners(api, before, &change.key.namespace);
             if resource.namespaced {
                 empty_namespace(api, &change.key.namespace);
             }
@@ -259,19 +260,35 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
 
 /// Objects that are owned by one with this id.
 fn owned(api: &Api, uid: &str) -> Vec<(Resource, Key)> {
-    let mut found = Vec::new();
-    if uid.is_empty() {
-        return found;
-    }
-    for resource in stored_once(api) {
-        for (key, object) in api.store.list(&resource.stored_as, None).objects {
-            let owners = object["metadata"]["ownerReferences"].as_array();
-            if owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid)) {
-                found.push((resource.clone(), key));
-            }
+    let keys = api.store.owned_by(uid).into_iter();
+    keys.filter_map(|key| Some((Resource::clone(&*api.catalog.stored(&key.kind)?), key))).collect()
+}
+
+/// Lets those owners of something that is gone go too, who were told to go after all they own.
+fn settle_owners(api: &Api, gone: &Value, namespace: &str) {
+    for owner in gone["metadata"]["ownerReferences"].as_array().into_iter().flatten() {
+        let (group, version) = group_version(owner);
+        let kind = owner["kind"].as_str().unwrap_or_default();
+        let Some(resource) = api.catalog.of_kind(group, version, kind) else { continue };
+        let key = Key {
+            kind: resource.stored_as.clone(),
+            namespace: if resource.namespaced { namespace.to_owned() } else { String::new() },
+            name: owner["name"].as_str().unwrap_or_default().to_owned(),
+        };
+        let waits = api.store.get(&key).is_some_and(|it| {
+            it["metadata"]["uid"] == owner["uid"]
+                && is_going(&it)
+                && finalizers(&it).contains(&"foregroundDeletion")
+        });
+        if waits && api.store.owned_by(owner["uid"].as_str().unwrap_or_default()).is_empty() {
+            drop_finalizer(api, &resource, &key, "foregroundDeletion");
         }
     }
-    found
+}
+
+fn group_version(owner: &Value) -> (&str, &str) {
+    let version = owner["apiVersion"].as_str().unwrap_or_default();
+    version.split_once('/').unwrap_or(("", version))
 }
 
 /// Every resource that stores objects, in one of its versions.
@@ -304,10 +321,7 @@ fn orphan_owned(api: &Api, uid: &str) {
 }
 
 fn is_there(api: &Api, owner: &Value, namespace: &str) -> bool {
-    let (group, version) = match owner["apiVersion"].as_str().unwrap_or_default().split_once('/') {
-        Some((group, version)) => (group, version),
-        None => ("", owner["apiVersion"].as_str().unwrap_or_default()),
-    };
+    let (group, version) = group_version(owner);
     let Some(resource) = api.catalog.of_kind(group, version, owner["kind"].as_str().unwrap_or_default())
     else {
         return false;

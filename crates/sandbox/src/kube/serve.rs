@@ -24,6 +24,11 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::{
+    cloud::door::Broken,
+    parts::faults::{Point, Refuses},
+};
+
 use super::{
     api::{Answer, Api, Ask},
     auth::{self, Credential, Credentials, Identity, User, Wanted},
@@ -83,8 +88,80 @@ impl Api {
             user_agent: text(header::USER_AGENT),
             body,
         };
-        written(self.answer(&ask), timeout)
+        self.answered(&ask, timeout).await
     }
+
+    /// Answers, unless something goes wrong on purpose; what was changed outlives the process before it is said.
+    async fn answered(&self, ask: &Ask, timeout: Option<Duration>) -> Response<Body> {
+        let struck = self.faults.as_ref().map(|faults| faults.next(&point(ask))).unwrap_or_default();
+        if !struck.latency().is_zero() {
+            tokio::time::sleep(struck.latency()).await;
+        }
+        if struck.resets_before() {
+            return taken_away(Broken::Reset);
+        }
+        let answer = match struck.refusal() {
+            Some(refuses) => refused(&refuses),
+            None => written(self.answer(ask), timeout),
+        };
+        let answer = match self.store.kept().await {
+            Ok(()) => answer,
+            Err(error) => written(Answer::from(Refusal::new(500, "InternalError", error.to_string())), None),
+        };
+        match () {
+            () if struck.resets_after() => taken_away(Broken::Reset),
+            () if struck.loses_reply() && answer.status().is_success() => taken_away(Broken::Silence),
+            () => answer,
+        }
+    }
+}
+
+/// What a request is to rules about faults: `get configmaps` of `default/name`.
+fn point(ask: &Ask) -> Point<'_> {
+    let operation = match ask.method.as_str() {
+        "GET" => "get",
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "other",
+    };
+    Point { service: "kube", operation, target: &ask.path }
+}
+
+/// A refusal that a fault asks for, in the words of an API server.
+fn refused(refuses: &Refuses<'_>) -> Response<Body> {
+    let (refusal, after) = match refuses {
+        Refuses::Throttled { retry_after_s } => (
+            Refusal::new(
+                429,
+                "TooManyRequests",
+                "the server has received too many requests and has asked us to try again later",
+            ),
+            Some(*retry_after_s),
+        ),
+        Refuses::Error { status, message, .. } => {
+            let words = message.unwrap_or("an error on the server has prevented the request from succeeding");
+            (Refusal::new(*status, "InternalError", words), None)
+        }
+        Refuses::Capacity | Refuses::Quota => (
+            Refusal::new(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
+            None,
+        ),
+        Refuses::Expired => (Refusal::new(401, "Unauthorized", "Unauthorized"), None),
+    };
+    let mut response = written(Answer::from(refusal), None);
+    if let Some(after) = after {
+        response.headers_mut().insert(header::RETRY_AFTER, after.into());
+    }
+    response
+}
+
+/// There is no answer: whoever carries it ends the connection, or leaves it open in silence.
+fn taken_away(broken: Broken) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(broken);
+    response
 }
 
 /// Whom the headers name.
@@ -234,7 +311,14 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, api: Api, stop: Cancell
                 stream.get_ref().1.peer_certificates().unwrap_or_default().into();
             let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
                 let (api, certificates) = (api.clone(), certificates.clone());
-                async move { Ok::<_, Infallible>(known(&api, &certificates, request).await) }
+                async move {
+                    let answer = known(&api, &certificates, request).await;
+                    match answer.extensions().get::<Broken>() {
+                        Some(Broken::Silence) => std::future::pending().await,
+                        Some(broken) => Err(*broken),
+                        None => Ok(answer),
+                    }
+                }
             });
             // A client that goes away in the middle of an answer is its own business.
             let _gone = auto::Builder::new(TokioExecutor::new())

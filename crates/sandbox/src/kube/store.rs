@@ -4,7 +4,7 @@
 //! change. Changes are kept for watchers until [`KEPT`] newer ones came; who asks for older ones is told 410 Expired.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -83,6 +83,29 @@ struct Inner {
     revision: u64,
     objects: BTreeMap<Key, Arc<Value>>,
     changes: VecDeque<Change>,
+    /// Objects by the ids of their owners.
+    owned: BTreeMap<String, BTreeSet<Key>>,
+}
+
+impl Inner {
+    fn own(&mut self, key: &Key, before: Option<&Value>, after: Option<&Value>) {
+        for uid in before.into_iter().flat_map(owners) {
+            if let Some(keys) = self.owned.get_mut(uid) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.owned.remove(uid);
+                }
+            }
+        }
+        for uid in after.into_iter().flat_map(owners) {
+            self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
+        }
+    }
+}
+
+/// Ids of the owners of an object.
+fn owners(object: &Value) -> impl Iterator<Item = &str> {
+    object["metadata"]["ownerReferences"].as_array().into_iter().flatten().filter_map(|it| it["uid"].as_str())
 }
 
 /// What a range of objects looked like at one revision.
@@ -103,7 +126,8 @@ pub struct Gone {
 impl Default for Store {
     fn default() -> Self {
         // Clients take 0 for "any version", so the first real one is 1.
-        let inner = Inner { revision: 1, objects: BTreeMap::new(), changes: VecDeque::new() };
+        let inner =
+            Inner { revision: 1, objects: BTreeMap::new(), changes: VecDeque::new(), owned: BTreeMap::new() };
         Self { inner: Mutex::new(inner), revision: watch::Sender::new(1), book: Book::default() }
     }
 }
@@ -123,7 +147,10 @@ impl Store {
                 None => revision = value.as_u64().unwrap_or(revision),
             }
         }
-        let inner = Inner { revision, objects, changes: VecDeque::new() };
+        let mut inner = Inner { revision, objects, changes: VecDeque::new(), owned: BTreeMap::new() };
+        for (key, object) in inner.objects.clone() {
+            inner.own(&key, None, Some(&object));
+        }
         Ok(Self { inner: Mutex::new(inner), revision: watch::Sender::new(revision), book })
     }
 
@@ -149,6 +176,11 @@ impl Store {
     /// An object.
     pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
         self.read(|inner| inner.objects.get(key).cloned())
+    }
+
+    /// Objects that name an owner of this id, in order.
+    pub fn owned_by(&self, uid: &str) -> Vec<Key> {
+        self.read(|inner| inner.owned.get(uid).into_iter().flatten().cloned().collect())
     }
 
     /// The latest revision.
@@ -225,6 +257,7 @@ impl Store {
             }
             self.book.put(REVISION, revision.to_string().as_bytes());
         }
+        inner.own(key, before.as_deref(), after.as_deref());
         let change = Change { revision, key: key.clone(), before, after };
         inner.changes.push_back(change.clone());
         if inner.changes.len() > KEPT {

@@ -12,7 +12,7 @@ mod sockets;
 
 use std::{io, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -95,6 +95,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
     };
     let text = serde_json::to_vec_pretty(&connection).map_err(io::Error::other)?;
     place.write(&place.connection(), &text)?;
+    tokio::spawn(kubeconfigs(world.clone(), place.clone()));
     let desk = control::Desk { world: world.clone(), place: place.clone(), connection, stop: stop.clone() };
     let control = control::serve(desk)?;
     tracing::info!(folder = %place.folder().display(), "the sandbox serves");
@@ -111,6 +112,42 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
     }
     for file in [place.socket(), place.connection()] {
         let _gone = std::fs::remove_file(file);
+    }
+    Ok(())
+}
+
+/// How long the credentials in a kubeconfig for people last.
+const KUBECONFIG_LASTS: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// Keeps the kubeconfigs for people as the clusters are.
+async fn kubeconfigs(world: World, place: Place) {
+    let mut changes = world.watch_clusters();
+    loop {
+        changes.mark_unchanged();
+        if let Err(error) = write_kubeconfigs(&world, &place) {
+            tracing::error!(%error, "kubeconfigs cannot be written");
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn write_kubeconfigs(world: &World, place: &Place) -> io::Result<()> {
+    let mut there = std::collections::BTreeSet::new();
+    for hosted in world.clusters() {
+        let path = place.kubeconfig(&hosted.name);
+        let until = Timestamp::now().checked_add(KUBECONFIG_LASTS).unwrap_or(Timestamp::MAX);
+        let text = hosted.kubeconfig(until).map_err(io::Error::other)?;
+        place.write(&path, text.expose_secret().as_bytes())?;
+        there.insert(path);
+    }
+    let Ok(folder) = std::fs::read_dir(place.folder().join("kubeconfigs")) else { return Ok(()) };
+    for entry in folder {
+        let path = entry?.path();
+        if !there.contains(&path) {
+            std::fs::remove_file(path)?;
+        }
     }
     Ok(())
 }

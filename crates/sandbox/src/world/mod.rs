@@ -25,6 +25,7 @@ use axum::{
     http::{Request, Response},
 };
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::{
     cloud::{self, Cloud, door::Broken},
@@ -91,6 +92,8 @@ struct Inner {
     /// Where sockets are opened; absent in a simulation.
     sockets: Option<tokio::runtime::Handle>,
     clusters: Mutex<BTreeMap<String, Arc<Hosted>>>,
+    /// Told when a cluster comes or goes.
+    came_or_went: watch::Sender<()>,
     /// Clusters of an earlier life that the cloud has not yet asked for.
     found: Mutex<BTreeMap<String, Found>>,
     /// Clusters in which something changed since they were settled.
@@ -216,6 +219,7 @@ impl World {
             renderer: settings.renderer,
             sockets,
             clusters: Mutex::default(),
+            came_or_went: watch::Sender::new(()),
             found: Mutex::new(found),
             touched: Mutex::default(),
             due: Mutex::default(),
@@ -271,6 +275,11 @@ impl World {
     /// The clusters, by the cloud's id.
     pub fn clusters(&self) -> Vec<Arc<Hosted>> {
         locked(&self.inner.clusters).values().cloned().collect()
+    }
+
+    /// Is told when a cluster comes or goes.
+    pub fn watch_clusters(&self) -> watch::Receiver<()> {
+        self.inner.came_or_went.subscribe()
     }
 
     /// A cluster by the cloud's id.

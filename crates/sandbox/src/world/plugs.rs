@@ -51,6 +51,7 @@ impl Clusters for Plug {
         let hosted = Hosted::open(&world, cluster, found, book);
         world.inner.keep(&hosted);
         locked(&world.inner.clusters).insert(cluster.id.clone(), hosted);
+        world.inner.came_or_went.send_replace(());
         world.touch(&cluster.id);
     }
 
@@ -93,6 +94,7 @@ impl Clusters for Plug {
         world.inner.forget(id);
         if let Some(hosted) = locked(&world.inner.clusters).remove(id) {
             hosted.end();
+            world.inner.came_or_went.send_replace(());
         }
         locked(&world.inner.due).set(id, None);
     }
