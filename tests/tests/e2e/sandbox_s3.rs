@@ -35,15 +35,14 @@ const CASES: &[&str] = &[
 /// The SDK's Python, or why the test is left out. `CI=true` wants it to be there.
 fn python() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| {
-        PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache")
-    });
+    let cache =
+        cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"));
     let python = cache.join("platform-dev/tools/boto3/bin/python");
     if python.exists() {
         return Some(python);
     }
     let missing = "boto3 is missing: run tests/tools/boto3";
-    assert!(std::env::var("CI").is_ok_and(|ci| ci == "true") == false, "{missing}");
+    assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{missing}");
     #[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
     {
         eprintln!("skipped: {missing}");
@@ -81,12 +80,13 @@ fn tls() -> (Arc<rustls::ServerConfig>, String) {
     let certified =
         rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("made");
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key.into())
-        .expect("a good key");
+    let config =
+        rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key.into())
+            .expect("a good key");
     (Arc::new(config), certified.cert.pem())
 }
 

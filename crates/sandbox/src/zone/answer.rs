@@ -37,7 +37,9 @@ pub(super) fn answer(zone: &Data, query: &Query, to: &mut Message) {
         };
         let sets = || sets.iter().map(|(kind, set)| (RecordType::from(*kind), set));
         if kind == RecordType::ANY {
-            sets().for_each(|(_, set)| drop(to.add_answers(records(name, set))));
+            for (_, set) in sets() {
+                to.add_answers(records(name, set));
+            }
             return;
         }
         if let Some((_, set)) = sets().find(|(it, _)| *it == kind) {
