@@ -13,9 +13,11 @@
 //! | [`access`] | how to reach a cluster's Kubernetes API |
 //! | [`secret`] | reading a secret by its handle at the moment of use |
 //! | [`progress`] | words a provider says while a call is running |
+//! | [`conformance`] | the behaviours that every provider shows, and a report about them |
 //! | [`process`] | the same contract over JSON lines, for providers of other people |
 
 pub mod access;
+pub mod conformance;
 pub mod contract;
 pub mod describe;
 pub mod process;

@@ -3,7 +3,8 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`memory`] | a cloud in memory, its provider, and what can go wrong |
-//! | [`conformance`] | one behaviour of the provider contract per function, and a macro that makes tests of them |
+//! | [`conformance`] | the behaviours of the provider contract (of `platform_provider`), and a macro that makes tests of them |
 
-pub mod conformance;
 pub mod memory;
+
+pub use platform_provider::{conformance, conformance_tests, for_all_behaviours};

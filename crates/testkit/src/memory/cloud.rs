@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::fault::{Fault, Verb};
+use super::{Fault, Verb};
 
 /// A cloud in memory (or in a file). Clones are the same cloud.
 #[derive(Clone)]

@@ -8,9 +8,9 @@
 
 mod acts;
 mod cloud;
-mod fault;
 mod provider;
 
+pub use platform_provider::conformance::fault::{At, Fault, Verb, What};
+
 pub use cloud::{CallRecord, MemoryCloud, Object, Pace, Phase};
-pub use fault::{At, Fault, Verb, What};
 pub use provider::MemoryProvider;

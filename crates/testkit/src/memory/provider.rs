@@ -13,9 +13,9 @@ use platform_spec::{
 use serde_json::Value;
 
 use super::{
+    Verb, What,
     acts::{CLUSTER_TAG, Struck, find, graph, inventory, look, make, refusal, take},
     cloud::{CallRecord, MemoryCloud, Phase, State},
-    fault::{Verb, What},
 };
 
 /// The provider of a [`MemoryCloud`]. Remembers nothing itself: a new one on the same cloud is a restarted process.

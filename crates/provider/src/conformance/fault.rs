@@ -1,9 +1,9 @@
-//! What goes wrong, and when.
+//! What goes wrong at a call of a provider, and when; for subjects that can do that.
 
 use platform_spec::Class;
 use serde::{Deserialize, Serialize};
 
-/// Something that goes wrong at a call of the in-memory provider.
+/// Something that goes wrong at a call of a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// At which calls.
@@ -100,8 +100,8 @@ impl Fault {
         self
     }
 
-    /// Whether it strikes here.
-    pub(super) fn strikes(&self, call: u64, verb: Verb, resource: &str, attempt: u32) -> bool {
+    /// Whether it strikes at a call: its number, its verb, what it is about, and its attempt.
+    pub fn strikes(&self, call: u64, verb: Verb, resource: &str, attempt: u32) -> bool {
         let here = match &self.at {
             At::Call(n) => *n == call,
             At::Verb(at, about) => *at == verb && about.as_deref().is_none_or(|about| about == resource),

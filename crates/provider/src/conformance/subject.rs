@@ -2,14 +2,42 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
-use platform_provider::{
+use crate::{
     ClusterRequest, Ensured, Observation, Provider, Removed, Resource, ResourceCall, Wait, resource,
 };
+use async_trait::async_trait;
 use serde_json::Value;
 
+use super::fault::Fault;
 use super::{Broken, Verdict};
-use crate::memory::Fault;
+
+/// What some behaviours need of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It counts what it makes.
+    Count,
+    /// It has faults to inject.
+    Faults,
+    /// Its outside refuses an older epoch.
+    Epochs,
+    /// It can hold something that was there before.
+    Foreign,
+    /// Its quota can be used up.
+    Quota,
+}
+
+impl Need {
+    /// Why a subject without it cannot be examined.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Count => "this outside does not count what it makes",
+            Self::Faults => "nothing can be made to go wrong at this outside",
+            Self::Epochs => "this outside does not check epochs",
+            Self::Foreign => "nothing can be put there that was there before",
+            Self::Quota => "the quota of this outside cannot be used up",
+        }
+    }
+}
 
 /// A provider with its outside, made anew for each behaviour.
 #[async_trait]
@@ -26,6 +54,11 @@ pub trait Subject: Send + Sync {
     /// How many objects the outside has made and how often it was changed, by its own count; `None` when it cannot count.
     fn made_and_changed(&self) -> Option<(u64, u64)> {
         None
+    }
+
+    /// Whether this subject lacks what a behaviour needs, so that it cannot be examined in it.
+    fn lacks(&self, _need: Need) -> bool {
+        false
     }
 
     /// Makes something go wrong at a later call; `false` when this subject cannot.
@@ -156,7 +189,7 @@ pub async fn bring_up(subject: &dyn Subject) -> Result<Vec<ResourceCall>, Broken
     Ok(calls)
 }
 
-fn own((id, output): (&String, &Value)) -> (String, Value) {
+pub(super) fn own((id, output): (&String, &Value)) -> (String, Value) {
     (id.clone(), output.clone())
 }
 

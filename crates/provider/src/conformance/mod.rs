@@ -1,22 +1,28 @@
 //! The behaviours that every provider shows, one function each, run against a [`Subject`].
 //!
 //! ```text
-//! platform_testkit::conformance_tests!(sandbox::cloud());
-//! platform_testkit::conformance_tests!(gke::recorded() => ensure_twice_changes_once, remove_of_absent_is_ok);
+//! platform_provider::conformance_tests!(sandbox::cloud());
+//! platform_provider::conformance_tests!(gke::recorded() => ensure_twice_changes_once, remove_of_absent_is_ok);
 //! ```
 //!
 //! A subject that cannot show a behaviour (it has no faults to inject, it makes no clusters) lists those it can show; a
-//! behaviour that is listed all the same fails. [`report`] runs all of them and says which hold.
+//! behaviour that is listed all the same fails. [`report`] runs all of them and says which hold; [`examine`] does so by
+//! levels, cleans up behind each, and makes a report of it. [`Outside`] is any provider with whatever it leads to.
 
+mod examine;
+pub mod fault;
 mod hardship;
 mod ordinary;
+mod outside;
 mod subject;
 
 use std::{fmt, future::Future, pin::Pin};
 
+pub use examine::{Checked, Examined, Level, Sum, Verdicts, examine};
 pub use hardship::*;
 pub use ordinary::*;
-pub use subject::{Subject, bring_up, look_until_settled, take_down};
+pub use outside::Outside;
+pub use subject::{Need, Subject, bring_up, look_until_settled, take_down};
 
 /// Why a behaviour does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +82,7 @@ macro_rules! for_all_behaviours {
             adopted_is_never_deleted,
             access_works,
             refusals_are_classified,
+            killed_before_it_was_recorded,
             lost_reply_makes_no_second_object,
             stale_look_makes_no_second_object,
             capacity_is_tried_elsewhere,

@@ -1,11 +1,11 @@
 //! Behaviours on ordinary days.
 
-use platform_provider::{Ensured, ExposeSecret, Observation, Ownership, Removed, resource::CONTROL_PLANE};
+use crate::{Ensured, ExposeSecret, Observation, Ownership, Removed, resource::CONTROL_PLANE};
 use platform_spec::{Class, report::Severity};
 
 use super::{
     Broken, Verdict, bring_up, ensure_that,
-    subject::{Subject, counted, make_one, ordered, take_down, token},
+    subject::{Subject, make_one, ordered, take_down, token},
 };
 
 /// The description says what it is, and the same each time.
@@ -99,7 +99,7 @@ pub async fn in_progress_is_polled(subject: &dyn Subject) -> Verdict {
 /// Ensuring what is as asked changes nothing, also in a later run with a token of its own.
 pub async fn ensure_twice_changes_once(subject: &dyn Subject) -> Verdict {
     let calls = bring_up(subject).await?;
-    let before = counted(subject)?;
+    let before = subject.made_and_changed();
     for call in calls {
         for token in [call.token.clone(), format!("{}-of-a-later-run", call.token)] {
             let mut call = call.clone();
@@ -115,7 +115,7 @@ pub async fn ensure_twice_changes_once(subject: &dyn Subject) -> Verdict {
             }
         }
     }
-    let after = counted(subject)?;
+    let after = subject.made_and_changed();
     ensure_that!(before == after, "made and changed were {before:?} and are {after:?}");
     Ok(())
 }
@@ -157,7 +157,7 @@ pub async fn down_leaves_nothing(subject: &dyn Subject) -> Verdict {
 /// What is used is not removed, and its users are named; a load balancer that the cluster made counts.
 pub async fn blockers_are_named(subject: &dyn Subject) -> Verdict {
     let calls = bring_up(subject).await?;
-    let before = counted(subject)?;
+    let before = subject.made_and_changed();
     let graph = ordered(subject).await?;
     for call in
         calls.iter().filter(|call| graph.iter().any(|resource| resource.needs.contains(&call.resource)))
@@ -169,7 +169,7 @@ pub async fn blockers_are_named(subject: &dyn Subject) -> Verdict {
         };
         ensure_that!(!by.is_empty(), "`{}` is blocked by nobody in particular", call.resource);
     }
-    let after = counted(subject)?;
+    let after = subject.made_and_changed();
     ensure_that!(before == after, "being blocked has changed something: {before:?}, {after:?}");
     Ok(())
 }
@@ -191,7 +191,7 @@ pub async fn list_owned_sees_everything(subject: &dyn Subject) -> Verdict {
     }
     if let Some(name) = balancer {
         ensure_that!(owned.iter().any(|o| o.name == name), "the load balancer `{name}` is not in {owned:?}");
-        let keeps = |o: &platform_provider::Owned| o.blocked_by.iter().any(|by| by.contains(&name));
+        let keeps = |o: &crate::Owned| o.blocked_by.iter().any(|by| by.contains(&name));
         ensure_that!(owned.iter().any(keeps), "nobody says that `{name}` keeps it: {owned:?}");
     }
     let mut everything = subject.cluster().inventory();

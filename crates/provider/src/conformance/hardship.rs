@@ -1,13 +1,16 @@
-//! Behaviours on bad days. They need a subject with faults.
+//! Behaviours on bad days. Most need a subject with faults.
 
-use platform_provider::{Observation, Removed, ResourceCall, Retry};
+use std::collections::BTreeMap;
+
+use crate::{Observation, Removed, ResourceCall, Retry};
 use platform_spec::{Class, report::Severity};
+use serde_json::Value;
 
+use super::fault::{Fault, Verb, What};
 use super::{
     Broken, Verdict, bring_up, ensure_that,
-    subject::{Subject, counted, inject, look_until_settled, make_one, ordered, token},
+    subject::{Subject, counted, inject, look_until_settled, make_one, ordered, own, token},
 };
-use crate::memory::{Fault, Verb, What};
 
 const CLASSES: [Class; 11] = [
     Class::Retryable,
@@ -54,6 +57,31 @@ pub async fn refusals_are_classified(subject: &dyn Subject) -> Verdict {
     }
     let after = counted(subject)?;
     ensure_that!(before == after, "refused calls have changed something: {before:?}, {after:?}");
+    Ok(())
+}
+
+/// A process that is killed before it has recorded what it began: the next one finds it without being told, and asking
+/// again makes no second.
+pub async fn killed_before_it_was_recorded(subject: &dyn Subject) -> Verdict {
+    let mut outputs: BTreeMap<String, Value> = BTreeMap::new();
+    for resource in ordered(subject).await? {
+        let mut call = subject.cluster().call(&resource.id, &token(&resource.id), 1);
+        call.outputs =
+            resource.needs.iter().filter_map(|need| outputs.get_key_value(need)).map(own).collect();
+        let before = subject.made_and_changed();
+        // What it answers dies with the process.
+        drop(subject.provider().ensure(&call).await?);
+        match subject.provider().observe(&call).await? {
+            Observation::Present { .. } | Observation::InProgress(_) => {}
+            other => return Err(Broken(format!("`{}` was begun, and looking says {other:?}", resource.id))),
+        }
+        let (output, _) = make_one(subject, &call).await?;
+        outputs.insert(resource.id.clone(), output);
+        if let (Some(before), Some(after)) = (before, subject.made_and_changed()) {
+            let made = after.0 - before.0;
+            ensure_that!(made == 1, "`{}` was made {made} times", resource.id);
+        }
+    }
     Ok(())
 }
 
@@ -158,11 +186,11 @@ pub async fn older_epoch_is_refused(subject: &dyn Subject) -> Verdict {
     let Some(last) = calls.last() else { return Ok(()) };
     let newer = ResourceCall { epoch: 7, ..last.clone() };
     subject.provider().ensure(&newer).await?;
-    let before = counted(subject)?;
+    let before = subject.made_and_changed();
     let older = ResourceCall { epoch: 6, ..last.clone() };
     let class = subject.provider().remove(&older).await.err().map(|failure| failure.class);
     ensure_that!(class == Some(Class::ConflictInProgress), "an older epoch gives {class:?}");
-    ensure_that!(counted(subject)? == before, "an older epoch has changed something");
+    ensure_that!(subject.made_and_changed() == before, "an older epoch has changed something");
     Ok(())
 }
 
