@@ -14,7 +14,7 @@ use platform_provider::{
 };
 use platform_spec::{Class, Failure};
 use platform_testkit::{
-    conformance::Subject,
+    conformance::{Level, Outside, Subject, Verdicts, examine},
     conformance_tests,
     memory::{Fault, MemoryCloud, MemoryProvider, Pace, Verb, What},
 };
@@ -86,6 +86,30 @@ impl Subject for Plugin {
 }
 
 conformance_tests!(plugin());
+
+/// As `platform conformance` does it: a person's plugin, and nothing that can be made to go wrong.
+#[tokio::test]
+async fn a_plugin_is_examined_by_levels() {
+    let plugin = plugin().await;
+    let make = |behaviour: &str| {
+        let file = plugin.file.clone();
+        let number =
+            u64::from_be_bytes(std::array::from_fn(|at| *behaviour.as_bytes().get(at).unwrap_or(&0)));
+        let mut cluster = cluster();
+        cluster.platform = platform_spec::PlatformName::new(&format!("examined-{number:x}"));
+        Outside::new(Arc::new(move || Arc::new(provider_on(&file)) as Arc<dyn Provider>), cluster)
+            .with_epochs()
+    };
+    let examined =
+        examine(make, &[Level::L2, Level::L3, Level::L5], |_| ()).await.expect("it says what it is");
+    assert!(examined.passed, "{}", examined.markdown());
+    let sums: Vec<_> =
+        examined.levels.iter().map(|it| (it.level, it.passed, it.failed, it.skipped)).collect();
+    assert_eq!(sums, [(Level::L2, 2, 0, 2), (Level::L3, 3, 0, 0), (Level::L5, 0, 0, 1)]);
+    let skipped = examined.checks.iter().filter(|check| check.verdict == Verdicts::Skipped);
+    assert!(skipped.clone().count() == 3 && skipped.clone().all(|check| check.why.is_some()));
+    assert!(plugin.cloud.objects().is_empty(), "{:?}", plugin.cloud.objects());
+}
 
 /// A plugin written as a shell script.
 fn script(text: &str) -> ProcessProvider {
