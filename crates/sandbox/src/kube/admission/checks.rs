@@ -71,7 +71,7 @@ fn name(it: &Value) -> &str {
 }
 
 /// Names of containers of which something is true.
-fn those<'a>(spec: &'a Value, bad: impl Fn(&Value) -> bool) -> Vec<&'a str> {
+fn those(spec: &Value, bad: impl Fn(&Value) -> bool) -> Vec<&str> {
     containers(spec).filter(|it| bad(it)).map(name).collect()
 }
 
@@ -169,7 +169,7 @@ fn host_namespaces(spec: &Value) -> Found {
     (!words.is_empty()).then(|| ("host namespaces", words.join(", ")))
 }
 
-fn volumes_with<'a>(spec: &'a Value, bad: impl Fn(&Value) -> bool) -> Vec<&'a Value> {
+fn volumes_with(spec: &Value, bad: impl Fn(&Value) -> bool) -> Vec<&Value> {
     spec["volumes"].as_array().into_iter().flatten().filter(|it| bad(it)).collect()
 }
 

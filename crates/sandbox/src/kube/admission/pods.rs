@@ -160,16 +160,14 @@ pub(super) fn keep_priority(old: &Value, new: &mut Value) {
 ///
 /// # Errors
 /// 403.
-pub(super) fn one_default(
-    classes: &[Arc<Value>],
-    resource: &Resource,
-    class: &Value,
-) -> Result<(), Refusal> {
-    let other = classes.iter().find(|it| it["globalDefault"] == true && meta(it, "name") != meta(class, "name"));
+pub(super) fn one_default(classes: &[Arc<Value>], resource: &Resource, class: &Value) -> Result<(), Refusal> {
+    let other =
+        classes.iter().find(|it| it["globalDefault"] == true && meta(it, "name") != meta(class, "name"));
     match other {
         Some(other) if class["globalDefault"] == true => {
             let name = meta(other, "name");
-            let why = format!("PriorityClass {name} is already marked as default. Only one default can exist");
+            let why =
+                format!("PriorityClass {name} is already marked as default. Only one default can exist");
             Err(forbidden(resource, class, &why))
         }
         _ => Ok(()),
