@@ -169,7 +169,9 @@ pub async fn get_object_attributes(
 ) -> Result<GetObjectAttributesOutput> {
     let input = request.input;
     let version = wire.gate.store.head(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let wants = |name: &str| input.object_attributes.iter().any(|it| it.as_str() == name);
+    // They come in one header, or in several.
+    let all = || input.object_attributes.iter().flat_map(|it| it.as_str().split(','));
+    let wants = |name: &str| all().any(|it| it.trim() == name);
     let mut checksum = Checksum::default();
     write_sum!(checksum, &version.sum);
     checksum.checksum_type = version.sum.as_ref().map(|sum| sum_type(sum.composite));
