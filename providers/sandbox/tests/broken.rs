@@ -4,7 +4,6 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use platform_provider::{Ensured, Observation, Provider, Removed, ResourceCall, ZoneRequest, resource};
 use platform_provider_sandbox::{Place, Sandbox};
 use platform_sandbox::parts::faults::{Fault, Rule};
@@ -106,24 +105,6 @@ async fn breaking_at_any_call_makes_everything_once_and_leaves_nothing() {
             }
         }
         assert!(nth > 50, "a whole up and down has more than {nth} calls");
-    }
-}
-
-#[tokio::test]
-async fn chance_may_do_what_it_wants() {
-    for seed in 0..20 {
-        let world = world::in_process().await;
-        let faults = world.cloud.faults();
-        let some = |operation: &str, fault: Fault| {
-            Rule::at("cloud", operation, "*").chance(0.05 + f64::from(seed) / 200.0).fault(fault)
-        };
-        faults.add(some("*", Fault::ResetBefore));
-        faults.add(some("*", Fault::ResetAfter));
-        faults.add(some("*", Fault::Throttle { retry_after: SignedDuration::from_secs(1) }));
-        faults.add(some("create_*", Fault::Slow(SignedDuration::from_mins(1))));
-        // Behind by less than the pause after a failure.
-        faults.add(some("list_*", Fault::Stale(SignedDuration::from_millis(900))));
-        up_and_down(&world).await;
     }
 }
 
