@@ -98,7 +98,7 @@ impl Answer {
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
-        if refusal.reason.is_empty() {
+        if refusal.reason.is_empty() && refusal.code == 404 {
             return Self::Text {
                 code: refusal.code,
                 content_type: "text/plain; charset=utf-8",
@@ -222,9 +222,13 @@ impl Api {
 
     fn objects(&self, ask: &Ask, place: &Place) -> Result<Answer, Refusal> {
         let found = self.catalog.find(&place.group, &place.version, &place.plural);
-        let resource = found.ok_or_else(Refusal::no_such_path)?;
+        let nowhere = || match self.catalog.is_built_in(&place.group, &place.version) {
+            true => Refusal::no_such_resource(),
+            false => Refusal::no_such_path(),
+        };
+        let resource = found.ok_or_else(nowhere)?;
         if place.namespace.is_some() && !resource.namespaced {
-            return Err(Refusal::no_such_path());
+            return Err(nowhere());
         }
         let subject = Subject { resource: &resource, place };
         let verb = verb(ask, place)?;

@@ -107,6 +107,11 @@ impl Catalog {
         self.any(|it| &*it.stored_as == stored_as)
     }
 
+    /// Whether a version of a group is built in.
+    pub fn is_built_in(&self, group: &str, version: &str) -> bool {
+        self.built_in.iter().any(|it| it.group == group && it.version == version)
+    }
+
     fn any(&self, fits: impl Fn(&Resource) -> bool) -> Option<Arc<Resource>> {
         if let Some(found) = self.built_in.iter().find(|it| fits(it)) {
             return Some(found.clone());
@@ -136,7 +141,7 @@ impl Catalog {
 }
 
 /// Resources that live only for the length of a request, and others that nothing here plays.
-const LEFT_OUT: &[&str] = &["bindings", "componentstatuses", "podtemplates"];
+const LEFT_OUT: &[&str] = &["bindings", "componentstatuses"];
 
 fn built_in() -> Arc<[Arc<Resource>]> {
     use std::sync::OnceLock;

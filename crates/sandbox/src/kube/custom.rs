@@ -18,6 +18,10 @@ pub struct Custom {
     pub columns: Vec<Value>,
     /// Where replicas stand, for the subresource `scale`.
     pub scale: Option<ScalePaths>,
+    /// Fields by which objects are selected: `spec.color`.
+    pub selectable: Vec<String>,
+    /// Whether the schema has rules beyond shapes (`x-kubernetes-validations`).
+    has_rules: bool,
     judge: Option<jsonschema::Validator>,
 }
 
@@ -60,6 +64,13 @@ pub fn resources(definition: &Value) -> Vec<Resource> {
                 judge: jsonschema::validator_for(&judged(&schema)).ok(),
                 columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
                 scale: scale(&version["subresources"]["scale"]),
+                selectable: version["selectableFields"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned())
+                    .collect(),
+                has_rules: has_rules(&schema),
                 schema,
             };
             let mut subresources = Vec::new();
@@ -137,6 +148,9 @@ fn judged(schema: &Value) -> Value {
                     _ => drop(out.insert(key.clone(), judged(value))),
                 }
             }
+            if object.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+                out.insert("type".into(), json!(["integer", "string"]));
+            }
             if object.get("nullable") == Some(&Value::Bool(true))
                 && let Some(Value::String(kind)) = out.get("type")
             {
@@ -149,6 +163,82 @@ fn judged(schema: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+fn has_rules(schema: &Value) -> bool {
+    match schema {
+        Value::Object(object) => {
+            object.contains_key("x-kubernetes-validations") || object.values().any(has_rules)
+        }
+        Value::Array(items) => items.iter().any(has_rules),
+        _ => false,
+    }
+}
+
+/// Takes out what is `null` where it may not be: such a field counts as left out.
+pub fn leave_out_nulls(schema: &Value, object: &mut Value) {
+    match object {
+        Value::Object(fields) => {
+            let inside = |key: &str| match &schema["properties"][key] {
+                Value::Null => &schema["additionalProperties"],
+                found => found,
+            };
+            fields.retain(|key, value| {
+                let schema = inside(key);
+                !value.is_null() || !schema.is_object() || schema["nullable"] == true
+            });
+            for (key, value) in fields.iter_mut() {
+                leave_out_nulls(inside(key), value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| leave_out_nulls(&schema["items"], item)),
+        _ => {}
+    }
+}
+
+/// Elements of lists that have keys, or are sets, and come twice.
+fn twice(schema: &Value, value: &Value, path: &str, causes: &mut Causes) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let inside = match &schema["properties"][key.as_str()] {
+                    Value::Null => &schema["additionalProperties"],
+                    found => found,
+                };
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                twice(inside, value, &path, causes);
+            }
+        }
+        Value::Array(items) => {
+            let keys = schema["x-kubernetes-list-map-keys"].as_array();
+            let identity = |item: &Value| match schema["x-kubernetes-list-type"].as_str() {
+                Some("set") => Some(item.clone()),
+                Some("map") => {
+                    let key = |key: &Value| {
+                        let key = key.as_str().unwrap_or_default();
+                        item.get(key).map(|value| (key.to_owned(), value.clone()))
+                    };
+                    Some(Value::Object(keys.into_iter().flatten().filter_map(key).collect()))
+                }
+                _ => None,
+            };
+            let mut seen = Vec::new();
+            for (at, item) in items.iter().enumerate() {
+                let path = format!("{path}[{at}]");
+                if let Some(identity) = identity(item) {
+                    if seen.contains(&identity) {
+                        causes.push((path.clone(), format!("Duplicate value: {identity}")));
+                    }
+                    seen.push(identity);
+                }
+                twice(&schema["items"], item, &path, causes);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Errors after which rules are not looked at.
+const BLOCKING: &[&str] = &["Unsupported value", "Required value", "Too long", "Too many"];
 
 /// Fills in what a schema says of fields that are left out.
 pub fn fill(shape: &Shape, object: &mut Value) {
@@ -179,7 +269,16 @@ impl Custom {
     /// What the schema has against an object.
     pub fn causes(&self, object: &Value) -> Causes {
         let Some(judge) = &self.judge else { return Causes::new() };
-        judge.iter_errors(object).map(|error| cause(&error)).collect()
+        let mut causes: Causes = judge.iter_errors(object).map(|error| cause(&error)).collect();
+        let blocks = |why: &str| {
+            BLOCKING.iter().any(|it| why.starts_with(it)) || why.contains(" in body must be of type ")
+        };
+        if self.has_rules && causes.iter().any(|(_, why)| blocks(why)) {
+            let note = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+            causes.push(("<nil>".into(), format!("Invalid value: null: {note}")));
+        }
+        twice(&self.schema, object, "", &mut causes);
+        causes
     }
 }
 
@@ -204,15 +303,21 @@ fn cause(error: &jsonschema::ValidationError<'_>) -> (String, String) {
         Kind::Maximum { limit } => invalid(format!("should be less than or equal to {limit}")),
         Kind::MinLength { limit } => invalid(format!("should be at least {limit} chars long")),
         Kind::MaxLength { limit } => format!("Too long: may not be more than {limit} bytes"),
+        Kind::MaxItems { limit } => {
+            let items = value.as_array().map_or(0, Vec::len);
+            format!("Too many: {items}: must have at most {limit} items")
+        }
         Kind::MinItems { limit } => invalid(format!("should have at least {limit} items")),
         Kind::Pattern { pattern } => invalid(format!("should match '{pattern}'")),
         Kind::Type { kind } => {
             let is = word(value);
             let wanted = match kind {
                 jsonschema::error::TypeKind::Single(one) => one.to_string(),
-                // Only `nullable` makes several of them.
+                // `nullable` makes several of them, and what may be a number or a text.
                 jsonschema::error::TypeKind::Multiple(several) => {
-                    several.iter().map(|one| one.to_string()).find(|one| one != "null").unwrap_or_default()
+                    let several: Vec<String> =
+                        several.iter().map(|one| one.to_string()).filter(|one| one != "null").collect();
+                    several.join(",")
                 }
             };
             format!("Invalid value: \"{is}\": {path} in body must be of type {wanted}: \"{is}\"")
@@ -277,7 +382,7 @@ pub fn definition_causes(definition: &Value) -> Causes {
         if !version["schema"]["openAPIV3Schema"].is_object() {
             causes.push((
                 format!("spec.versions[{at}].schema.openAPIV3Schema"),
-                "Required value: schemas are required".into(),
+                "Required value".into(),
             ));
         }
     }

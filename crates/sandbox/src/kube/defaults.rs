@@ -74,6 +74,7 @@ fn complete(resource: &Resource, object: &mut Value) {
             }
             template(spec);
         }
+        "/podtemplates" => template(object),
         "batch/jobs" => job(&mut object["spec"]),
         "batch/cronjobs" => {
             let spec = &mut object["spec"];
@@ -81,7 +82,8 @@ fn complete(resource: &Resource, object: &mut Value) {
             put(spec, "suspend", json!(false));
             put(spec, "successfulJobsHistoryLimit", json!(3));
             put(spec, "failedJobsHistoryLimit", json!(1));
-            job(&mut spec["jobTemplate"]["spec"]);
+            // A job is completed when it is made of it; only its pods are completed here.
+            template(&mut spec["jobTemplate"]["spec"]);
         }
         "networking.k8s.io/networkpolicies" => network_policy(&mut object["spec"]),
         "networking.k8s.io/ingressclasses" if object["spec"]["parameters"].is_object() => {
@@ -295,8 +297,6 @@ fn service(spec: &mut Value) {
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();
     if kind != "ExternalName" {
         put(spec, "internalTrafficPolicy", json!("Cluster"));
-        put(spec, "ipFamilies", json!(["IPv4"]));
-        put(spec, "ipFamilyPolicy", json!("SingleStack"));
     }
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         put(spec, "externalTrafficPolicy", json!("Cluster"));

@@ -41,6 +41,12 @@ pub(super) fn answer(api: &Api, ask: &Ask, path: &str) -> Result<Answer, Refusal
         },
         ["api", version] => resources(api, "", version),
         ["apis", group, version] => resources(api, group, version),
+        // Clients ask the old document for kinds that the new ones do not have: it has none either.
+        ["openapi", "v2"] => Ok(Answer::Text {
+            code: 200,
+            content_type: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+            body: "\n\u{3}2.0".to_owned(),
+        }),
         ["openapi", "v3"] => Ok(Answer::ok(json!({ "paths": documents(api) }))),
         ["openapi", "v3", path @ ..] => document(api, &path.join("/")),
         _ => super::auth::issuer_documents(api, path).map(Answer::ok).ok_or_else(Refusal::no_such_path),

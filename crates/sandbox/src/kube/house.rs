@@ -4,6 +4,8 @@
 //! What the real garbage collector and namespace controller do after a while is done here at once, one change after the
 //! other: watchers see the same changes, and nobody has to wait.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -13,6 +15,7 @@ use super::{
     catalog::Resource,
     custom, follow,
     object::{finalizers, is_going, later, meta, metadata, time},
+    options,
     read::{Form, shown},
     refusal::{About, Refusal},
     rules::CUSTOM_CLEANUP,
@@ -50,19 +53,26 @@ impl Wish {
             text => text.to_owned(),
         };
         let propagation = match text("propagationPolicy").as_str() {
+            _ if options["orphanDependents"] == true => Propagation::Orphan,
             "" | "Background" => Propagation::Background,
             "Foreground" => Propagation::Foreground,
             "Orphan" => Propagation::Orphan,
             other => {
-                return Err(Refusal::new(
-                    422,
-                    "Invalid",
-                    format!(
-                        "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-                    ),
-                ));
+                let known = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                let why = format!("Unsupported value: {other:?}: {known}");
+                return Err(Refusal::options("DeleteOptions", "propagationPolicy", why));
             }
         };
+        let policy = text("propagationPolicy");
+        if !policy.is_empty() && !options["orphanDependents"].is_null() {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(Refusal::options(
+                "DeleteOptions",
+                "propagationPolicy",
+                format!("Invalid value: {policy:?}: {why}"),
+            ));
+        }
+        options::check_write("DeleteOptions", &ask.query, false)?;
         let before = &options["preconditions"];
         let precondition = |key: &str| before[key].as_str().map(str::to_owned);
         Ok(Self {
@@ -75,19 +85,19 @@ impl Wish {
     }
 
     fn check(&self, about: About<'_>, object: &Value) -> Result<(), Refusal> {
-        for (word, wanted, key) in
-            [("UID", &self.uid, "uid"), ("ResourceVersion", &self.version, "resourceVersion")]
-        {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        for (word, wanted, key, why) in [
+            ("UID", &self.uid, "uid", "The object might have been deleted and then recreated"),
+            ("ResourceVersion", &self.version, "resourceVersion", "The object might have been modified"),
+        ] {
             let is = meta(object, key);
             if let Some(wanted) = wanted
                 && wanted != is
             {
-                return Err(Refusal::conflict(
-                    about,
-                    &format!(
-                        "Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {is}"
-                    ),
-                ));
+                // Here the real server names the kind where it names the resource elsewhere.
+                let about = About { resource: kind, ..about };
+                let words = format!("the {word} in the precondition ({wanted}) does not match");
+                return Err(Refusal::conflict(about, &format!("{words} the {word} in record ({is}). {why}")));
             }
         }
         Ok(())
@@ -123,6 +133,26 @@ pub(super) fn delete_collection(api: &Api, subject: &Subject<'_>, ask: &Ask) -> 
     })))
 }
 
+/// Kinds whose deletion is answered with what was deleted, not with a word of success.
+const RETURNED: &[&str] = &[
+    "/persistentvolumeclaims",
+    "/persistentvolumes",
+    "/pods",
+    "/podtemplates",
+    "/resourcequotas",
+    "/serviceaccounts",
+    "/services",
+    "resource.k8s.io/deviceclasses",
+    "resource.k8s.io/resourceclaims",
+    "resource.k8s.io/resourceclaimtemplates",
+    "resource.k8s.io/resourceslices",
+    "storage.k8s.io/csidrivers",
+    "storage.k8s.io/csinodes",
+    "storage.k8s.io/storageclasses",
+    "storage.k8s.io/volumeattachments",
+    "storage.k8s.io/volumeattributesclasses",
+];
+
 /// Deletes an object, or tells it to go; gives what the client is answered.
 fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Result<Value, Refusal> {
     let resource = subject.resource;
@@ -144,6 +174,13 @@ fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Resu
     };
     if let Some(change) = &change {
         after(api, resource, change);
+    }
+    if stays.is_null() && RETURNED.contains(&&*resource.stored_as) {
+        if &*resource.stored_as == "/pods" {
+            metadata(&mut last).insert("deletionTimestamp".into(), time((api.now)()).into());
+            metadata(&mut last).insert("deletionGracePeriodSeconds".into(), 0.into());
+        }
+        return Ok(shown(resource, &last, Form::Whole));
     }
     if stays.is_null() {
         let mut details = json!({ "name": name, "kind": resource.plural, "uid": meta(&last, "uid") });
@@ -168,6 +205,10 @@ fn going(api: &Api, resource: &Resource, old: &Value, wish: &Wish) -> Option<Val
         Propagation::Background => {}
         Propagation::Foreground => holds.push("foregroundDeletion".into()),
         Propagation::Orphan => holds.push("orphan".into()),
+    }
+    let is_definition = &*resource.stored_as == "apiextensions.k8s.io/customresourcedefinitions";
+    if is_definition && !holds.iter().any(|it| it == CUSTOM_CLEANUP) && !is_going(old) {
+        holds.push(CUSTOM_CLEANUP.into());
     }
     let grace = grace(resource, old, wish);
     let waits = !holds.is_empty() || grace > 0 || !(grace == 0 && is_pod(resource) || may_go(resource, old));
@@ -216,7 +257,7 @@ fn is_pod(resource: &Resource) -> bool {
 pub(super) fn may_go(resource: &Resource, object: &Value) -> bool {
     let running = object["metadata"]["deletionGracePeriodSeconds"].as_u64().is_some_and(|grace| grace > 0);
     resource.plural != "namespaces" && !(running && &*resource.stored_as == "/pods")
-        || object["spec"]["finalizers"].as_array().is_some_and(Vec::is_empty)
+        || object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// Does what follows from a change.
@@ -245,17 +286,41 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
                 }
                 () if holds.contains(&"foregroundDeletion") => {
                     release_owned(api, meta(object, "uid"));
-                    if owned(api, meta(object, "uid")).is_empty() {
-                        drop_finalizer(api, resource, &change.key, "foregroundDeletion");
-                    }
+                    finish_foreground(api, resource, &change.key);
                 }
                 () if holds.contains(&CUSTOM_CLEANUP) => clean_definition(api, &change.key),
                 () => {}
             }
         }
-        Some(_) => {}
+        Some(object) => collect(api, resource, &change.key, object),
     }
-    follow::after(api, resource, change);
+}
+
+/// Deletes what belongs to something that is not there, as the garbage collector does.
+fn collect(api: &Api, resource: &Resource, key: &Key, object: &Value) {
+    let owners = object["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !owners.is_empty() && !owners.iter().any(|owner| may_be_there(api, owner, &key.namespace)) {
+        remove(api, resource, key);
+    }
+}
+
+/// Whether an owner is there. One of a kind that is not known may be: nobody can tell.
+fn may_be_there(api: &Api, owner: &Value, namespace: &str) -> bool {
+    kind_of(api, owner).is_none() || is_there(api, owner, namespace)
+}
+
+/// Lets go what waited in the foreground for the last of what it owned.
+fn finish_foreground(api: &Api, resource: &Resource, key: &Key) {
+    let Some(object) = api.store.get(key) else { return };
+    let uid = meta(&object, "uid");
+    let blocks = |(_, key): &(Resource, Key)| {
+        let found = api.store.get(key);
+        let owners = found.as_ref().and_then(|it| it["metadata"]["ownerReferences"].as_array());
+        owners.into_iter().flatten().any(|it| it["uid"] == uid && it["blockOwnerDeletion"] == true)
+    };
+    if !owned(api, uid).iter().any(blocks) {
+        drop_finalizer(api, resource, key, "foregroundDeletion");
+    }
 }
 
 /// Objects that are owned by one with this id.
@@ -267,21 +332,15 @@ fn owned(api: &Api, uid: &str) -> Vec<(Resource, Key)> {
 /// Lets those owners of something that is gone go too, who were told to go after all they own.
 fn settle_owners(api: &Api, gone: &Value, namespace: &str) {
     for owner in gone["metadata"]["ownerReferences"].as_array().into_iter().flatten() {
-        let (group, version) = group_version(owner);
-        let kind = owner["kind"].as_str().unwrap_or_default();
-        let Some(resource) = api.catalog.of_kind(group, version, kind) else { continue };
-        let key = Key {
-            kind: resource.stored_as.clone(),
-            namespace: if resource.namespaced { namespace.to_owned() } else { String::new() },
-            name: owner["name"].as_str().unwrap_or_default().to_owned(),
-        };
+        let Some(resource) = kind_of(api, owner) else { continue };
+        let key = owner_key(&resource, owner, namespace);
         let waits = api.store.get(&key).is_some_and(|it| {
             it["metadata"]["uid"] == owner["uid"]
                 && is_going(&it)
                 && finalizers(&it).contains(&"foregroundDeletion")
         });
-        if waits && api.store.owned_by(owner["uid"].as_str().unwrap_or_default()).is_empty() {
-            drop_finalizer(api, &resource, &key, "foregroundDeletion");
+        if waits {
+            finish_foreground(api, &resource, &key);
         }
     }
 }
@@ -320,15 +379,22 @@ fn orphan_owned(api: &Api, uid: &str) {
     }
 }
 
-fn is_there(api: &Api, owner: &Value, namespace: &str) -> bool {
+/// The resource that an owner is of.
+fn kind_of(api: &Api, owner: &Value) -> Option<std::sync::Arc<Resource>> {
     let (group, version) = group_version(owner);
-    let Some(resource) = api.catalog.of_kind(group, version, owner["kind"].as_str().unwrap_or_default())
-    else {
-        return false;
-    };
+    api.catalog.of_kind(group, version, owner["kind"].as_str().unwrap_or_default())
+}
+
+/// Where an owner lies, of something in a namespace.
+fn owner_key(resource: &Resource, owner: &Value, namespace: &str) -> Key {
     let namespace = if resource.namespaced { namespace.to_owned() } else { String::new() };
     let name = owner["name"].as_str().unwrap_or_default().to_owned();
-    let found = api.store.get(&Key { kind: resource.stored_as.clone(), namespace, name });
+    Key { kind: resource.stored_as.clone(), namespace, name }
+}
+
+fn is_there(api: &Api, owner: &Value, namespace: &str) -> bool {
+    let Some(resource) = kind_of(api, owner) else { return false };
+    let found = api.store.get(&owner_key(&resource, owner, namespace));
     found.is_some_and(|found| found["metadata"]["uid"] == owner["uid"])
 }
 
@@ -403,15 +469,58 @@ fn empty_namespace(api: &Api, name: &str) {
     let Some(resource) = api.catalog.find("", "v1", "namespaces") else { return };
     let now = time((api.now)());
     edit(api, &resource, &key, |object| match left.first() {
-        None => object["spec"]["finalizers"] = json!([]),
-        Some((held, _, _)) => {
-            object["status"]["conditions"] = json!([{
-                "type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain",
-                "message": format!("Some resources are remaining: {}.{} has {} resource instances", held.plural, held.group, left.len()),
-                "lastTransitionTime": now,
-            }]);
+        None => {
+            if let Value::Array(holds) = &mut object["spec"]["finalizers"] {
+                holds.retain(|it| it != "kubernetes");
+            }
         }
+        Some(_) => object["status"]["conditions"] = remaining(api, &left, &now),
     });
+}
+
+/// What a namespace says of what is left in it.
+fn remaining(api: &Api, left: &[(Resource, Key, bool)], now: &str) -> Value {
+    let (mut kinds, mut holds) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
+    for (resource, key, _) in left {
+        *kinds.entry(format!("{}.{}", resource.plural, resource.group)).or_default() += 1;
+        for hold in api.store.get(key).iter().flat_map(|it| finalizers(it)) {
+            *holds.entry(hold.to_owned()).or_default() += 1;
+        }
+    }
+    let condition = |kind: &str, status: bool, reason: &str, message: String| {
+        json!({
+            "type": kind, "status": if status { "True" } else { "False" }, "lastTransitionTime": now,
+            "reason": reason, "message": message,
+        })
+    };
+    let kinds: Vec<String> =
+        kinds.iter().map(|(kind, count)| format!("{kind} has {count} resource instances")).collect();
+    let kinds = format!("Some resources are remaining: {}", kinds.join(", "));
+    let held: Vec<String> =
+        holds.iter().map(|(hold, count)| format!("{hold} in {count} resource instances")).collect();
+    let held = match held.is_empty() {
+        true => ("ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned()),
+        false => {
+            let head = "Some content in the namespace has finalizers remaining";
+            ("SomeFinalizersRemain", format!("{head}: {}", held.join(", ")))
+        }
+    };
+    let done = |kind, reason, message: &str| condition(kind, false, reason, message.to_owned());
+    json!([
+        done("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+        done(
+            "NamespaceDeletionGroupVersionParsingFailure",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed"
+        ),
+        done(
+            "NamespaceDeletionContentFailure",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization"
+        ),
+        condition("NamespaceContentRemaining", true, "SomeResourcesRemain", kinds),
+        condition("NamespaceFinalizersRemaining", !holds.is_empty(), held.0, held.1),
+    ])
 }
 
 /// Deletes the objects of a definition that is going, and then the definition.

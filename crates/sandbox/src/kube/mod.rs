@@ -12,6 +12,7 @@
 //! | `admission` | what is refused or filled in, between reading and storing |
 //! | `house`, `follow`, [`rules`] | deleting and what follows; what controllers do at once; what the schema does not say |
 //! | [`body`], [`protobuf`], [`request`], [`select`], [`refusal`] | what is sent, asked for, narrowed to, and why not |
+//! | `options`, `names` | what may be asked for, and what metadata may look like |
 //! | [`merge`] | patches, server-side apply, and who owns which field |
 //! | [`quantity`] | amounts |
 //! | [`published`] | what the Kubernetes project publishes about its API: kinds, OpenAPI documents |
@@ -31,7 +32,9 @@ pub mod discovery;
 mod follow;
 mod house;
 pub mod merge;
+mod names;
 pub mod object;
+mod options;
 mod patch;
 pub mod protobuf;
 pub mod published;

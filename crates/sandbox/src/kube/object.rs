@@ -123,6 +123,7 @@ pub fn is_going(object: &Value) -> bool {
 /// Kinds whose `generation` counts changes of what is asked for; all custom ones do.
 const COUNTED: &[&str] = &[
     "/pods",
+    "/podtemplates",
     "/replicationcontrollers",
     "apps/daemonsets",
     "apps/deployments",

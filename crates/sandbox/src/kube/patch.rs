@@ -1,6 +1,6 @@
 //! Patches, by their content type.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     api::Ask,
@@ -9,14 +9,6 @@ use super::{
     refusal::Refusal,
     schema::Shape,
 };
-
-/// Types that are understood.
-const TYPES: &[&str] = &[
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-];
 
 /// A patch that was read.
 pub(super) enum Patch {
@@ -38,7 +30,10 @@ impl Patch {
             "application/merge-patch+json" => Ok(Self::Merge(json()?)),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic(json()?)),
             "application/apply-patch+yaml" => body::yaml(&ask.body).map(Self::Apply),
-            _ => Err(Refusal::unsupported_media_type(TYPES)),
+            _ => Err(Refusal {
+                details: json!({}),
+                ..Refusal::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+            }),
         }
     }
 
@@ -68,5 +63,9 @@ fn refused(error: &PatchError) -> Refusal {
         PatchError::Rejected => "Invalid",
         PatchError::Internal(_) => "InternalError",
     };
-    Refusal::new(error.code(), reason, error.to_string())
+    let refusal = Refusal::new(error.code(), reason, error.to_string());
+    match error {
+        PatchError::Rejected => Refusal { details: json!({}), ..refusal },
+        _ => refusal,
+    }
 }

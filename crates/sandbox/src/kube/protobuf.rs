@@ -115,6 +115,7 @@ fn of(message: &DynamicMessage) -> Value {
                         | "volumeSource"
                         | "persistentVolumeSource"
                         | "ephemeralContainerCommon"
+                        | "ingressRuleValue"
                         | "localObjectReference"
                         | "secretReference",
                         Value::Object(fields),
@@ -137,6 +138,7 @@ fn is_embedded(holder: &str, field: &str) -> bool {
             | ("core.v1.Volume", "volumeSource")
             | ("core.v1.PersistentVolumeSpec", "persistentVolumeSource")
             | ("core.v1.EphemeralContainer", "ephemeralContainerCommon")
+            | ("networking.v1.IngressRule", "ingressRuleValue")
             | (
                 "core.v1.SecretEnvSource"
                     | "core.v1.SecretKeySelector"

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     api::{Answer, Api, Ask, Subject},
     catalog::Resource,
+    options,
     refusal::Refusal,
     scale,
     select::Selector,
@@ -68,25 +69,64 @@ pub(super) fn get(api: &Api, subject: &Subject<'_>, form: &Form) -> Result<Answe
     Ok(Answer::ok(match form {
         Form::Table => {
             let version = object["metadata"]["resourceVersion"].clone();
-            table::of(resource, &[&*object], json!({ "resourceVersion": version }), (api.now)())
+            let metadata = json!({ "resourceVersion": version });
+            table::of(resource, &[&*object], metadata, (api.now)(), Rows::Metadata)
         }
         form => shown(resource, &object, *form),
     }))
 }
 
+/// What of each object stands in its row of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// Its metadata.
+    #[default]
+    Metadata,
+    /// All of it.
+    Object,
+    /// Nothing.
+    None,
+}
+
+impl Rows {
+    fn of(ask: &Ask) -> Result<Self, Refusal> {
+        match ask.query.text("includeObject") {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "Object" => Ok(Self::Object),
+            "None" => Ok(Self::None),
+            other => Err(Refusal::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        }
+    }
+}
+
 pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
     let (resource, query) = (subject.resource, &ask.query);
+    options::check_list(query, false)?;
     let selector = Selector::parse(query.text("labelSelector"), query.text("fieldSelector"))?;
+    options::check_fields(resource, selector.fields())?;
     let begun = Page::read(query.text("continue"))?;
-    let after = begun.as_ref().map(|page| (page.namespace.as_str(), page.name.as_str()));
-    let listed = api.store.list_after(&resource.stored_as, subject.place.namespace.as_deref(), after);
-    // Pages of one list bear the version of the first.
-    let revision = begun.as_ref().map_or(listed.revision, |page| page.revision);
-    if begun.is_some() && api.store.changes_after(revision).is_err() {
-        return Err(Refusal::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-        ));
+    let exact = query.text("resourceVersionMatch") == "Exact";
+    let asked = match &begun {
+        Some(page) => Some(page.revision),
+        None => version(query.text("resourceVersion"))?.filter(|_| exact),
+    };
+    let namespace = subject.place.namespace.as_deref();
+    // Pages of one list are of the version of the first.
+    let listed = match asked {
+        Some(revision) => api.store.list_at(&resource.stored_as, namespace, revision),
+        None => Ok(api.store.list(&resource.stored_as, namespace)),
+    };
+    let Ok(mut listed) = listed else {
+        return Err(Refusal::expired(if begun.is_none() {
+            "The resourceVersion for the provided list is too old."
+        } else {
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list."
+        }));
+    };
+    if let Some(page) = &begun {
+        listed.objects.retain(|(key, _)| (&key.namespace, &key.name) > (&page.namespace, &page.name));
     }
+    let revision = listed.revision;
     let mut chosen = listed.objects.iter().filter(|(_, object)| selector.matches(object));
     let limit = query.number("limit")?.filter(|limit| *limit > 0);
     let page: Vec<_> = match limit {
@@ -95,6 +135,10 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
     };
     let remaining = chosen.count();
     let mut metadata = json!({ "resourceVersion": revision.to_string() });
+    if resource.custom.is_some() {
+        // Lists of custom kinds are written without a type that would leave it out.
+        metadata["continue"] = "".into();
+    }
     if remaining > 0
         && let Some((key, _)) = page.last()
     {
@@ -121,7 +165,7 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
         objects.iter().map(item).collect()
     };
     Ok(Answer::ok(match form {
-        Form::Table => table::of(resource, &objects, metadata, (api.now)()),
+        Form::Table => table::of(resource, &objects, metadata, (api.now)(), Rows::of(ask)?),
         Form::Metadata => json!({
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
@@ -139,24 +183,25 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
 
 pub(super) fn watch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
     let query = &ask.query;
+    options::check_list(query, true)?;
     let selector = Selector::parse(query.text("labelSelector"), query.text("fieldSelector"))?;
-    let since = match query.text("resourceVersion") {
-        "" | "0" => None,
-        text => Some(
-            text.parse().map_err(|_| Refusal::bad_request(format!("invalid resource version {text:?}")))?,
-        ),
-    };
+    options::check_fields(subject.resource, selector.fields())?;
+    let since = version(query.text("resourceVersion"))?;
     let initial = query.flag("sendInitialEvents")?;
-    if initial && query.text("resourceVersionMatch") != "NotOlderThan" {
-        return Err(Refusal::new(
-            422,
-            "Invalid",
-            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ));
-    }
-    let watching =
-        Watching::new(api, subject, selector, Form::of(&ask.accept), if initial { None } else { since });
+    let form = (Form::of(&ask.accept), Rows::of(ask)?);
+    let watching = Watching::new(api, subject, selector, form, if initial { None } else { since });
     Ok(Answer::Watch(Box::new(watching.bookmarks(query.flag("allowWatchBookmarks")?, initial))))
+}
+
+/// A version that is asked for; none and zero mean any.
+fn version(text: &str) -> Result<Option<u64>, Refusal> {
+    if matches!(text, "" | "0") {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Refusal::unnamed(format!("resourceVersion: Invalid value: {text:?}: {why}"))
+    })
 }
 
 /// Where a list goes on: opaque to clients.
@@ -183,7 +228,9 @@ impl Page {
             let revision = parts.next()?.parse().ok()?;
             Some(Self { revision, namespace: parts.next()?.to_owned(), name: parts.next()?.to_owned() })
         };
-        read().map(Some).ok_or_else(|| Refusal::bad_request("continue key is not valid"))
+        read().map(Some).ok_or_else(|| {
+            Refusal::bad_request("invalid continue token: continue key is not valid: it was not made here")
+        })
     }
 }
 

@@ -64,6 +64,22 @@ impl Refusal {
         Self::new(404, "", "404 page not found\n")
     }
 
+    /// 404 for a kind that a built-in version does not have.
+    pub fn no_such_resource() -> Self {
+        let message = "the server could not find the requested resource";
+        Self { details: json!({}), ..Self::new(404, "NotFound", message) }
+    }
+
+    /// 500 of an error that the real server has not named.
+    pub fn unnamed(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    /// 422 for a query or for options: `options` is their kind, `ListOptions`.
+    pub fn options(options: &str, field: &str, why: impl Into<String>) -> Self {
+        Self::invalid("meta.k8s.io", options, "", &[(field.to_owned(), why.into())])
+    }
+
     /// 409: the name is taken.
     pub fn already_exists(about: About<'_>) -> Self {
         let message = format!("{} already exists", about.words());
@@ -105,7 +121,6 @@ impl Refusal {
             several => format!("{head}: [{}]", several.join(", ")),
         };
         let mut details = json!({
-            "name": name,
             "kind": kind,
             "causes": causes.iter().map(|(field, why)| json!({
                 "reason": cause(why),
@@ -115,6 +130,9 @@ impl Refusal {
         });
         if !group.is_empty() {
             details["group"] = json!(group);
+        }
+        if !name.is_empty() {
+            details["name"] = json!(name);
         }
         Self { code: 422, reason: "Invalid", message, details }
     }
@@ -154,9 +172,11 @@ impl Refusal {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
@@ -171,6 +191,9 @@ fn cause(why: &str) -> &'static str {
         _ if why.starts_with("Forbidden") => "FieldValueForbidden",
         _ if why.starts_with("Duplicate value") => "FieldValueDuplicate",
         _ if why.starts_with("Unsupported value") => "FieldValueNotSupported",
+        _ if why.starts_with("Too long") => "FieldValueTooLong",
+        _ if why.starts_with("Too many") => "FieldValueTooMany",
+        _ if why.contains(" in body must be of type ") => "FieldValueTypeInvalid",
         _ => "FieldValueInvalid",
     }
 }

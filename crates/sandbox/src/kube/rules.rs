@@ -6,7 +6,7 @@ use super::{
     api::Api,
     catalog::Resource,
     custom,
-    object::{Causes, metadata, time},
+    object::{Causes, time},
     select::Selector,
     service,
 };
@@ -18,7 +18,15 @@ pub const CUSTOM_CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub fn begin(api: &Api, resource: &Resource, object: &mut Value) {
     match &*resource.stored_as {
         "/namespaces" => {
-            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            let holds = &mut object["spec"]["finalizers"];
+            if !holds.is_array() {
+                *holds = json!([]);
+            }
+            if let Value::Array(holds) = holds
+                && !holds.iter().any(|it| it == "kubernetes")
+            {
+                holds.push("kubernetes".into());
+            }
             object["status"] = json!({ "phase": "Active" });
         }
         "/pods" => object["status"] = json!({ "phase": "Pending", "qosClass": quality(&object["spec"]) }),
@@ -27,7 +35,6 @@ pub fn begin(api: &Api, resource: &Resource, object: &mut Value) {
             object["status"] = json!({ "loadBalancer": {} });
         }
         "/persistentvolumeclaims" | "/persistentvolumes" => object["status"] = json!({ "phase": "Pending" }),
-        "/secrets" => decode_string_data(object),
         "apps/deployments" | "apps/replicasets" | "apps/daemonsets" | "apps/statefulsets"
         | "batch/cronjobs" => {
             object["status"] = match &*resource.stored_as {
@@ -44,13 +51,6 @@ pub fn begin(api: &Api, resource: &Resource, object: &mut Value) {
         }
         "apiextensions.k8s.io/customresourcedefinitions" => {
             object["status"] = custom::established(object, &time((api.now)()));
-            let meta = metadata(object);
-            let finalizers = meta.entry("finalizers").or_insert_with(|| json!([]));
-            if let Value::Array(finalizers) = finalizers
-                && !finalizers.iter().any(|it| it == CUSTOM_CLEANUP)
-            {
-                finalizers.push(CUSTOM_CLEANUP.into());
-            }
         }
         _ => {}
     }
@@ -80,10 +80,15 @@ pub fn causes(resource: &Resource, old: Option<&Value>, new: &Value) -> Causes {
         "/persistentvolumeclaims" => required("spec.accessModes", ": at least 1 access mode is required"),
         "/services" => causes.extend(service_causes(old, new)),
         "/secrets" => {
+            causes.extend(secret(new));
             causes.extend(never_changes(old, new, "type"));
             causes.extend(sealed(old, new));
         }
-        "/configmaps" => causes.extend(sealed(old, new)),
+        "/configmaps" => {
+            causes.extend(data(new));
+            causes.extend(sealed(old, new));
+        }
+        "batch/cronjobs" => causes.extend(schedule(new)),
         "rbac.authorization.k8s.io/rolebindings" | "rbac.authorization.k8s.io/clusterrolebindings" => {
             if let Some(old) = old
                 && old["roleRef"] != new["roleRef"]
@@ -111,15 +116,61 @@ fn never_changes(old: Option<&Value>, new: &Value, path: &str) -> Option<(String
 }
 
 /// `immutable: true` seals data.
-fn sealed(old: Option<&Value>, new: &Value) -> Option<(String, String)> {
-    let old = old.filter(|old| old["immutable"] == true)?;
-    let field = match () {
-        () if new["immutable"] != true => "immutable",
-        () if old["data"] != new["data"] => "data",
-        () if old["binaryData"] != new["binaryData"] => "binaryData",
-        () => return None,
+fn sealed(old: Option<&Value>, new: &Value) -> Causes {
+    let Some(old) = old.filter(|old| old["immutable"] == true) else { return Causes::new() };
+    let changed = ["immutable", "data", "binaryData"].into_iter().filter(|key| old[key] != new[key]);
+    changed
+        .map(|key| (key.to_owned(), "Forbidden: field is immutable when `immutable` is set".to_owned()))
+        .collect()
+}
+
+/// Everything in a map or a secret together.
+const ROOM: usize = 1024 * 1024;
+
+const KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// Keys have a form, and all of it a size.
+fn data(object: &Value) -> Causes {
+    let (mut causes, mut room) = (Causes::new(), 0);
+    for field in ["data", "binaryData"] {
+        for (key, value) in object[field].as_object().into_iter().flatten() {
+            let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if key.is_empty() || !key.bytes().all(fine) {
+                causes.push((format!("{field}[{key}]"), format!("Invalid value: {key:?}: {KEY}")));
+            }
+            room += value.as_str().map_or(0, str::len);
+        }
+    }
+    if room > ROOM {
+        causes.push(("[]".into(), format!("Too long: may not be more than {ROOM} bytes")));
+    }
+    causes
+}
+
+/// Some types of secrets have keys that must be there.
+fn secret(object: &Value) -> Causes {
+    let keys: &[&str] = match object["type"].as_str().unwrap_or_default() {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        _ => &[],
     };
-    Some((field.to_owned(), "Forbidden: field is immutable when `immutable` is set".to_owned()))
+    let missing = keys.iter().filter(|key| object["data"][**key].is_null());
+    let mut causes = data(object);
+    causes.retain(|(path, _)| path != "[]");
+    causes.extend(missing.map(|key| (format!("data[{key}]"), "Required value".to_owned())));
+    causes
+}
+
+/// A schedule has five fields, or a name.
+fn schedule(object: &Value) -> Option<(String, String)> {
+    let schedule = object["spec"]["schedule"].as_str().unwrap_or_default();
+    let fields = schedule.split_whitespace().count();
+    (!schedule.starts_with('@') && fields != 5).then(|| {
+        let found: Vec<&str> = schedule.split_whitespace().collect();
+        let why = format!("expected exactly 5 fields, found {fields}: [{}]", found.join(" "));
+        ("spec.schedule".to_owned(), format!("Invalid value: {schedule:?}: {why}"))
+    })
 }
 
 fn selects_its_template(object: &Value) -> Option<(String, String)> {
@@ -145,15 +196,24 @@ fn service_causes(old: Option<&Value>, new: &Value) -> Causes {
     if ports == 0 && !headless && spec["type"] != "ExternalName" {
         causes.push(("spec.ports".into(), "Required value".into()));
     }
+    for (at, port) in spec["ports"].as_array().into_iter().flatten().enumerate() {
+        if ports > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
+            causes.push((format!("spec.ports[{at}].name"), "Required value".into()));
+        }
+    }
     let stays = |old: &Value| old["spec"]["type"] != "ExternalName" && spec["type"] != "ExternalName";
     if let Some(old) = old.filter(|old| stays(old)) {
-        causes.extend(never_changes(Some(old), new, "spec.clusterIP"));
+        let addresses = |of: &Value| of["spec"]["clusterIPs"].clone();
+        if addresses(old).is_array() && addresses(old) != addresses(new) {
+            let why = format!("Invalid value: {}: may not change once set", addresses(new));
+            causes.push(("spec.clusterIPs[0]".into(), why));
+        }
     }
     causes
 }
 
 /// `stringData` becomes `data`.
-fn decode_string_data(object: &mut Value) {
+pub fn decode_string_data(object: &mut Value) {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let Some(plain) = object.as_object_mut().and_then(|it| it.shift_remove("stringData")) else { return };
     for (key, value) in plain.as_object().into_iter().flatten() {

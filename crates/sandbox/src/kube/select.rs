@@ -76,6 +76,11 @@ impl Selector {
         })
     }
 
+    /// The fields that it looks at.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|it| it.key.as_str())
+    }
+
     /// Whether an object is selected.
     pub fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];

@@ -76,6 +76,11 @@ pub fn fill(taken: &mut Taken, old: Option<&Value>, service: &mut Value) {
         if !spec["clusterIPs"].is_array() {
             spec["clusterIPs"] = json!([spec["clusterIP"]]);
         }
+        for (key, value) in [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))] {
+            if spec[key].is_null() {
+                spec[key] = before.get(key).cloned().unwrap_or(value);
+            }
+        }
     }
     node_ports(taken, &kind, before, spec);
 }

@@ -28,6 +28,21 @@ pub struct Key {
     pub name: String,
 }
 
+impl Key {
+    /// Where the real server stores it, as its messages say.
+    pub fn path(&self) -> String {
+        // Groups of the project's own stand in no key, others do.
+        let kind = match self.kind.split_once('/') {
+            Some((group, plural)) if !group.contains('.') || group.ends_with(".k8s.io") => plural,
+            _ => &*self.kind,
+        };
+        match self.namespace.as_str() {
+            "" => format!("/registry/{kind}/{}", self.name),
+            namespace => format!("/registry/{kind}/{namespace}/{}", self.name),
+        }
+    }
+}
+
 /// What happened to an object.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -220,6 +235,28 @@ impl Store {
                 .collect();
             Listed { objects, revision: inner.revision }
         })
+    }
+
+    /// As [`Self::list`], at a revision that may be over.
+    ///
+    /// # Errors
+    /// [`Gone`] when what has changed since then is forgotten.
+    pub fn list_at(
+        &self,
+        kind: &Arc<str>,
+        namespace: Option<&str>,
+        revision: u64,
+    ) -> Result<Listed, Gone> {
+        let since = self.changes_after(revision)?;
+        let mut then: BTreeMap<Key, Arc<Value>> = self.list(kind, namespace).objects.into_iter().collect();
+        let fits = |key: &Key| key.kind == *kind && namespace.is_none_or(|wanted| key.namespace == wanted);
+        for change in since.into_iter().rev().filter(|change| fits(&change.key)) {
+            match change.before {
+                Some(before) => drop(then.insert(change.key, before)),
+                None => drop(then.remove(&change.key)),
+            }
+        }
+        Ok(Listed { objects: then.into_iter().collect(), revision })
     }
 
     /// Changes one object, seen and written as one act: `change` is given the object as it is (`None`: there is none) and

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::catalog::Resource;
+use super::{
+    catalog::Resource,
+    read::{Form, Rows, shown},
+};
 
 /// A column: its head, and how a cell is had from an object.
 struct Column {
@@ -27,7 +30,7 @@ const fn number(name: &'static str, cell: fn(&Value) -> Value) -> Column {
 }
 
 /// A `Table` of objects.
-pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timestamp) -> Value {
+pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timestamp, rows: Rows) -> Value {
     let custom = resource
         .custom
         .as_ref()
@@ -61,8 +64,14 @@ pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timesta
                 cells.extend(columns.iter().filter(|it| it.priority > 0).map(|it| (it.cell)(object)));
             }
         }
-        let partial = json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] });
-        json!({ "cells": cells, "object": partial })
+        let object = match rows {
+            Rows::Metadata => json!({
+                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
+            }),
+            Rows::Object => shown(resource, object, Form::Whole),
+            Rows::None => Value::Null,
+        };
+        json!({ "cells": cells, "object": object })
     };
     json!({
         "kind": "Table",
@@ -150,6 +159,15 @@ fn text(value: &Value) -> Value {
     }
 }
 
+/// A number or a share, or `N/A`.
+fn or_none(value: &Value) -> Value {
+    match value {
+        Value::Null => "N/A".into(),
+        Value::String(text) => text.as_str().into(),
+        other => other.to_string().into(),
+    }
+}
+
 fn count(value: &Value) -> Value {
     value.as_u64().unwrap_or(0).into()
 }
@@ -189,9 +207,9 @@ fn columns(resource: &Resource) -> &'static [Column] {
     const SELECTOR: Column = wide("Selector", |it| labels(&it["spec"]["selector"]));
     match &*resource.stored_as {
         "/namespaces" => const { &[column("Status", |it| text(&it["status"]["phase"]))] },
-        "/configmaps" => const { &[number("Data", |it| size(&it["data"]))] },
+        "/configmaps" => const { &[column("Data", |it| size(&it["data"]))] },
         "/secrets" => {
-            const { &[column("Type", |it| text(&it["type"])), number("Data", |it| size(&it["data"]))] }
+            const { &[column("Type", |it| text(&it["type"])), column("Data", |it| size(&it["data"]))] }
         }
         "/pods" => {
             const {
@@ -243,6 +261,22 @@ fn columns(resource: &Resource) -> &'static [Column] {
             }
         }
         "/serviceaccounts" => const { &[] },
+        "/podtemplates" => {
+            const CONTAINERS: Column =
+                column("Containers", |it| joined(each(&it["template"]["spec"]["containers"], "name")));
+            const IMAGES: Column =
+                column("Images", |it| joined(each(&it["template"]["spec"]["containers"], "image")));
+            const { &[CONTAINERS, IMAGES, column("Pod Labels", |it| labels(&it["template"]["metadata"]["labels"]))] }
+        }
+        "policy/poddisruptionbudgets" => {
+            const {
+                &[
+                    column("Min Available", |it| or_none(&it["spec"]["minAvailable"])),
+                    column("Max Unavailable", |it| or_none(&it["spec"]["maxUnavailable"])),
+                    number("Allowed Disruptions", |it| count(&it["status"]["disruptionsAllowed"])),
+                ]
+            }
+        }
         "/persistentvolumeclaims" => {
             const {
                 &[

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     api::{Api, Subject},
     catalog::Resource,
-    read::{Form, shown},
+    read::{Form, Rows, shown},
     refusal::Refusal,
     select::Selector,
     store::{Change, Store},
@@ -23,6 +23,9 @@ pub struct Watching {
     namespace: Option<String>,
     selector: Selector,
     form: Form,
+    rows: Rows,
+    /// Whether a table has been sent: only the first one bears the heads of its columns.
+    headed: bool,
     revisions: watch::Receiver<u64>,
     /// The revision up to which everything was shown.
     seen: u64,
@@ -37,7 +40,7 @@ impl Watching {
         api: &Api,
         subject: &Subject<'_>,
         selector: Selector,
-        form: Form,
+        (form, rows): (Form, Rows),
         since: Option<u64>,
     ) -> Self {
         let mut watching = Self {
@@ -47,6 +50,8 @@ impl Watching {
             namespace: subject.place.namespace.clone(),
             selector,
             form,
+            rows,
+            headed: false,
             revisions: api.store.revisions(),
             seen: since.unwrap_or_default(),
             ready: VecDeque::new(),
@@ -154,7 +159,13 @@ impl Watching {
         let object = match self.form {
             Form::Table => {
                 let version = object["metadata"]["resourceVersion"].clone();
-                table::of(&self.resource, &[object], json!({ "resourceVersion": version }), (self.api.now)())
+                let metadata = json!({ "resourceVersion": version });
+                let mut table =
+                    table::of(&self.resource, &[object], metadata, (self.api.now)(), self.rows);
+                if std::mem::replace(&mut self.headed, true) {
+                    table["columnDefinitions"] = Value::Null;
+                }
+                table
             }
             form => shown(&self.resource, object, form),
         };

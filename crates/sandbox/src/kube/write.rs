@@ -10,9 +10,11 @@ use super::{
     catalog::{Resource, api_version},
     custom, defaults, house,
     merge::{self, ApplyError},
+    names,
     object::{
         self, Causes, carry_over, finalizers, is_going, meta, metadata, name_causes, refuse, stamp, time,
     },
+    options,
     patch::Patch,
     read::{Form, shown},
     refusal::Refusal,
@@ -109,6 +111,12 @@ pub(super) fn delete_collection(api: &Api, subject: &Subject<'_>, ask: &Ask) -> 
 
 impl<'a> Writing<'a> {
     pub fn new(api: &'a Api, subject: &'a Subject<'a>, ask: &'a Ask) -> Result<Self, Refusal> {
+        let (kind, applies) = match ask.method.as_str() {
+            "PUT" => ("UpdateOptions", false),
+            "PATCH" => ("PatchOptions", ask.content_type.starts_with("application/apply-patch")),
+            _ => ("CreateOptions", false),
+        };
+        options::check_write(kind, &ask.query, applies)?;
         let dry_run = ask.query.dry_run()?;
         Ok(Self { api, subject, ask, dry_run, warnings: Vec::new() })
     }
@@ -136,7 +144,7 @@ impl<'a> Writing<'a> {
         refuse(resource, &name, &name_causes(resource, &name))?;
         self.in_open_namespace(&name)?;
         if !meta(&new, "resourceVersion").is_empty() {
-            return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(Refusal::unnamed("resourceVersion should not be set on objects to be created"));
         }
         stamp(&mut new, resource, (self.api.now)(), &self.api.ids);
         complete(resource, &mut new);
@@ -165,13 +173,6 @@ impl<'a> Writing<'a> {
 
     /// Server-side apply: makes what is not there, and changes what is.
     fn apply(&mut self, name: &str, config: Body) -> Result<Answer, Refusal> {
-        if self.ask.query.text("fieldManager").is_empty() {
-            return Err(Refusal::new(
-                422,
-                "Invalid",
-                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-            ));
-        }
         let force = self.ask.query.flag("force")?;
         let mut wanted = config.value;
         self.read_strictly(&mut wanted, &config.twice)?;
@@ -226,12 +227,19 @@ impl<'a> Writing<'a> {
         let resource = self.resource();
         let key = self.subject.key(name);
         let mut warnings = Vec::new();
+        let mut last = None;
         let mut taken = (&*resource.stored_as == "/services").then(|| service::Taken::of(self.api));
         let admission = Admission::of(self.api, self.subject, &self.ask.user);
-        let stored = self.store(&key, admission, |admission, old| {
+        let mut stored = self.store(&key, admission, |admission, old| {
             let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
             let old = &shown(resource, old, Form::Whole);
             let mut new = act(old)?;
+            if meta(&new, "name") != name {
+                return Err(Refusal::bad_request(format!(
+                    "the name of the object ({}) does not match the name on the URL ({name})",
+                    meta(&new, "name")
+                )));
+            }
             warnings = self.strictly(&mut new, &[])?;
             self.same_object(name, old, &new)?;
             self.only_its_part(old, &mut new);
@@ -255,8 +263,15 @@ impl<'a> Writing<'a> {
             // The version is no content: a write of the same is none.
             metadata(&mut new).insert("resourceVersion".into(), old["metadata"]["resourceVersion"].clone());
             let finished = is_going(&new) && finalizers(&new).is_empty() && house::may_go(resource, &new);
+            if finished {
+                last = Some(new.clone());
+            }
             Ok((!finished).then_some(new))
         })?;
+        // Who lets go of an object sees it as it became, though it was never stored so.
+        if let Some(last) = last {
+            stored = last;
+        }
         let body = shown(resource, &stored, Form::Whole);
         Ok(Answer::Json { code: 200, body, warnings: [self.warnings.clone(), warnings].concat() })
     }
@@ -386,12 +401,17 @@ impl<'a> Writing<'a> {
                 resource: "namespaces",
                 name: namespace,
             })),
-            Some(found) if is_going(&found) => Err(Refusal::forbidden(
-                self.subject.about(name),
-                &format!(
+            Some(found) if is_going(&found) => {
+                let why = format!(
                     "unable to create new content in namespace {namespace} because it is being terminated"
-                ),
-            )),
+                );
+                let mut refusal = Refusal::forbidden(self.subject.about(name), &why);
+                refusal.details["causes"] = json!([{
+                    "reason": "NamespaceTerminating", "field": "metadata.namespace",
+                    "message": format!("namespace {namespace} is being terminated"),
+                }]);
+                Err(refusal)
+            }
             Some(_) => Ok(()),
         }
     }
@@ -403,7 +423,8 @@ impl<'a> Writing<'a> {
             return Err(Refusal::conflict(
                 self.subject.about(name),
                 &format!(
-                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    self.subject.key(name).path(),
                     meta(old, "uid")
                 ),
             ));
@@ -441,7 +462,9 @@ impl<'a> Writing<'a> {
     }
 
     fn causes(&self, old: Option<&Value>, new: &Value) -> Causes {
-        let mut causes = rules::causes(self.resource(), old, new);
+        let mut causes = names::metadata_causes(new);
+        causes.extend(old.and_then(|old| names::new_finalizers(old, new)));
+        causes.extend(rules::causes(self.resource(), old, new));
         if let Some(custom) = &self.resource().custom {
             causes.extend(custom.causes(new));
         }
@@ -451,9 +474,15 @@ impl<'a> Writing<'a> {
 
 fn complete(resource: &Resource, object: &mut Value) {
     match &resource.custom {
-        Some(_) => custom::fill(&resource.shape, object),
+        Some(custom) => {
+            custom::leave_out_nulls(&custom.schema, object);
+            custom::fill(&resource.shape, object);
+        }
         None => {
             merge::decode(&resource.shape, object);
+            if &*resource.stored_as == "/secrets" {
+                rules::decode_string_data(object);
+            }
             defaults::fill(resource, object);
         }
     }

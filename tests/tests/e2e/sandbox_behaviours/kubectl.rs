@@ -62,7 +62,7 @@ fn once(step: &Step, place: &Place, number: usize) -> String {
             fs_err::write(place.folder().join(file), output.stdout).expect("kept");
             String::new()
         }
-        None => output.stdout,
+        None => in_order(output.stdout),
     };
     format!("[{number}] {how} with {}\n{stdout}{}", output.status, output.stderr)
 }
@@ -79,6 +79,17 @@ fn until(step: &Step, place: &Place) -> String {
         if start.elapsed() > PATIENCE {
             return format!("not within {PATIENCE:?}: {text}");
         }
+    }
+}
+
+/// A document in JSON with its fields in order, anything else as it is.
+fn in_order(text: String) -> String {
+    match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(mut document) if document.is_object() => {
+            super::plain::sort(&mut document);
+            format!("{document:#}")
+        }
+        _ => text,
     }
 }
 
@@ -150,11 +161,9 @@ impl Going {
         self.read.join("\n") + "\n"
     }
 
-    /// Waits for its end.
+    /// Waits for its end. What it said is not told: it may have begun too late to see anything.
     fn end(self) -> String {
         let output = self.child.wait_with_output().expect("it is our child");
-        let lines: Vec<String> = self.read.into_iter().chain(self.lines.iter()).collect();
-        let code = output.status.code().unwrap_or(-1);
-        format!("ends with {code}\n{}\n{}", lines.join("\n"), String::from_utf8_lossy(&output.stderr))
+        format!("ends with {}\n", output.status.code().unwrap_or(-1))
     }
 }

@@ -29,7 +29,7 @@ pub(super) const CASES: &[Row] = rows![
     types_of_secrets_are_fields shows "\"mine\"";
     lists_come_in_pages shows "\"remaining\": 3", "\"pages\": 3";
     pages_of_a_selection_do_not_say_how_many_remain shows "\"remaining\": null";
-    a_page_goes_on_from_somewhere shows "continue key is not valid";
+    a_page_goes_on_from_somewhere shows "continue key is not";
     items_of_a_list_do_not_repeat_their_kind shows "\"ConfigMapList\"", "\"item\": []";
     a_dynamic_list_knows_its_kind shows "\"ConfigMapList\"";
     a_list_of_all_namespaces_is_selected shows "\"one\"";
@@ -159,12 +159,15 @@ async fn pages_of_a_selection_do_not_say_how_many_remain(place: Place) -> Outcom
         "remaining": page.metadata.remaining_item_count,
         "first": names(&said(Ok(&page))),
         "last": names(&said(Ok(&last))),
-        "over": last.metadata.continue_.unwrap_or_default().is_empty(),
-    }))
+            }))
 }
 
 async fn a_page_goes_on_from_somewhere(place: Place) -> Outcome {
-    place.get(&format!("{MAPS}?limit=1&continue=nonsense")).await
+    let mut refused = place.get(&format!("{MAPS}?limit=1&continue=nonsense")).await?;
+    // what a token looks like inside is nobody's business
+    let message = refused["body"]["message"].as_str().unwrap_or_default();
+    refused["body"]["message"] = message.split(" valid: ").next().into();
+    Ok(refused)
 }
 
 async fn items_of_a_list_do_not_repeat_their_kind(place: Place) -> Outcome {

@@ -16,6 +16,7 @@ static CHANCE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r#"("?[rR]esourceVersion"?: *"?)\d+"#, "${1}VERSION"),
         (r#"("continue": *")[^"]+"#, "${1}MORE"),
         (r"/tmp/(LIVE|MERGED)-\d+/", "$1/"),
+        (r"/tmp/kubectl-edit-\d+", "/tmp/kubectl-edit"),
         (r"(pod-template-hash[=:] *)[0-9a-z]+", "${1}HASH"),
         (r"(controller-revision-hash[=:] *)[0-9a-z-]+", "${1}HASH"),
         (r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}\b", "-HASH"),

@@ -16,12 +16,22 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, PostParams},
+    api::DeleteParams,
     client::Body,
     config::{KubeConfigOptions, Kubeconfig},
     runtime::wait::await_condition,
 };
-use platform_sandbox::kube::{Api as Sandbox, serve::Server};
+use platform_sandbox::{
+    kube::{Api as Sandbox, serve::Server},
+    play::{
+        Cluster, Players,
+        around::Around,
+        workloads::{
+            Pace, controllers,
+            nodes::{NodeSpec, nodes},
+        },
+    },
+};
 use platform_tests::{Bed, BoxError, World};
 use serde_json::json;
 use tokio::{net::UnixStream, runtime::Runtime};
@@ -41,8 +51,6 @@ pub(super) struct Sides {
 pub(super) struct Side {
     client: Client,
     runtime: Arc<Runtime>,
-    /// Whether controllers put something into each new namespace.
-    furnishes: bool,
     /// Everything of a case on this side lies below this folder.
     folder: PathBuf,
     kubectl: Arc<dyn Fn() -> Command + Send + Sync>,
@@ -71,6 +79,11 @@ impl Sides {
         let runtime =
             Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
         let api = Sandbox::new(Arc::new(Timestamp::now), 1);
+        api.begin(6443);
+        api.begin_rights();
+        let cluster = Cluster { name: "sandbox".into(), api: api.clone(), around: Around::default() };
+        nodes(&cluster, &machines()).expect("nodes are made");
+        runtime.spawn(play(cluster));
         let server = runtime.block_on(Server::start(api, "a-token-for-a-test")).expect("it starts");
         let ours = ours(world, &runtime, &server);
         let (proxy, socket) = proxy(world);
@@ -78,7 +91,6 @@ impl Sides {
         let real = Side {
             client: runtime.block_on(async { through(socket) }),
             runtime,
-            furnishes: true,
             folder: folder(world, "real"),
             kubectl: Arc::new(move || {
                 let mut command = bed.command("kubectl");
@@ -87,6 +99,40 @@ impl Sides {
             }),
         };
         Self { real, ours, proxy, _server: server }
+    }
+}
+
+/// The same nodes as the bed has.
+fn machines() -> Vec<NodeSpec> {
+    let node = |number| NodeSpec {
+        name: format!("node-{number}"),
+        cpu: "32".into(),
+        memory: "64Gi".into(),
+        pods: 110,
+        zone: format!("zone-{number}"),
+        ..NodeSpec::default()
+    };
+    (0..3).map(node).collect()
+}
+
+/// Plays the controllers of the sandbox's cluster, until the runtime ends.
+async fn play(cluster: Cluster) {
+    let mut revisions = cluster.api.store.revisions();
+    let mut players = Players::new(cluster, controllers(Pace::quick()));
+    loop {
+        revisions.borrow_and_update();
+        let due = players.settle();
+        let now = players.cluster().now();
+        let until = async {
+            match due {
+                Some(at) => tokio::time::sleep(Duration::try_from(at.duration_since(now)).unwrap_or_default()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = revisions.changed() => if changed.is_err() { return },
+            () = until => {}
+        }
     }
 }
 
@@ -111,7 +157,7 @@ fn ours(world: &World<'static>, runtime: &Arc<Runtime>, server: &Server) -> Side
         command.env_clear().env("PATH", &path).env("LANG", "C.UTF-8").env("KUBECONFIG", &kubeconfig);
         command
     };
-    Side { client, runtime: runtime.clone(), furnishes: false, folder, kubectl: Arc::new(kubectl) }
+    Side { client, runtime: runtime.clone(), folder, kubectl: Arc::new(kubectl) }
 }
 
 /// The bed's server cannot be reached from outside its network, but a socket in the file system can.
@@ -154,7 +200,7 @@ impl Side {
         let folder = self.folder.join(name);
         fs_err::create_dir_all(&folder).expect("a folder");
         let namespace = name.to_owned();
-        let made = self.runtime.block_on(open(&self.client, &namespace, self.furnishes));
+        let made = self.runtime.block_on(open(&self.client, &namespace));
         made.unwrap_or_else(|error| panic!("namespace {namespace}: {error}"));
         let (client, runtime, kubectl) = (self.client.clone(), self.runtime.clone(), self.kubectl.clone());
         Place { client, namespace, runtime, folder, kubectl }
@@ -162,15 +208,13 @@ impl Side {
 }
 
 /// Makes a namespace, and waits until it has what controllers put into each.
-async fn open(client: &Client, name: &str, furnished: bool) -> Result<(), BoxError> {
+async fn open(client: &Client, name: &str) -> Result<(), BoxError> {
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-    if furnished {
-        let (accounts, maps) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
-        let account = await_condition(accounts, "default", |it: Option<&ServiceAccount>| it.is_some());
-        let map = await_condition(maps, "kube-root-ca.crt", |it: Option<&ConfigMap>| it.is_some());
-        tokio::time::timeout(PATIENCE, futures::future::try_join(account, map)).await??;
-    }
+    Api::all(client.clone()).create(&super::ask::post(), &namespace).await?;
+    let (accounts, maps) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
+    let account = await_condition(accounts, "default", |it: Option<&ServiceAccount>| it.is_some());
+    let map = await_condition(maps, "kube-root-ca.crt", |it: Option<&ConfigMap>| it.is_some());
+    tokio::time::timeout(PATIENCE, futures::future::try_join(account, map)).await??;
     Ok(())
 }
 
