@@ -174,7 +174,10 @@ impl Api {
         let target = Target::of(&ask.path);
         let answer = self.allowed(ask, &target).and_then(|()| match target {
             Target::Fixed(path) => discovery::answer(self, ask, &path),
-            Target::Objects(place) => self.objects(ask, &place),
+            Target::Objects(place) => {
+                let form = written_as(&ask.accept)?;
+                Ok(form.of(self.objects(ask, &place)?))
+            }
         });
         answer.unwrap_or_else(Answer::from)
     }
@@ -251,6 +254,41 @@ impl Api {
             _ => Err(Refusal::method_not_allowed()),
         }
     }
+}
+
+/// How documents are written down.
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    Json,
+    Yaml,
+}
+
+impl Written {
+    fn of(self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Json { code, body, .. } if self == Self::Yaml => {
+                let body = yaml_serde::to_string(&body).unwrap_or_default();
+                Answer::Text { code, content_type: "application/yaml", body }
+            }
+            other => other,
+        }
+    }
+}
+
+/// The first form that a client accepts; who accepts protobuf accepts JSON as well.
+fn written_as(accept: &str) -> Result<Written, Refusal> {
+    let forms = accept.split(',').map(|form| form.split(';').next().unwrap_or_default().trim());
+    let known = forms.into_iter().find_map(|form| match form {
+        "" | "*/*" | "application/*" | "application/json" | "application/vnd.kubernetes.protobuf"
+        | "application/cbor" | "application/json-seq" => Some(Written::Json),
+        "application/yaml" => Some(Written::Yaml),
+        _ => None,
+    });
+    known.ok_or_else(|| {
+        let known = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {known}");
+        Refusal { details: serde_json::json!({}), ..Refusal::new(406, "NotAcceptable", message) }
+    })
 }
 
 /// The verb in the words of discovery and of access rules.

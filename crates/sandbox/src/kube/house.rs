@@ -467,14 +467,15 @@ fn empty_namespace(api: &Api, name: &str) {
     }
     let left = contents(api);
     let Some(resource) = api.catalog.find("", "v1", "namespaces") else { return };
-    let now = time((api.now)());
-    edit(api, &resource, &key, |object| match left.first() {
+    // The store may not be looked at while it is changed.
+    let told = (!left.is_empty()).then(|| remaining(api, &left, &time((api.now)())));
+    edit(api, &resource, &key, |object| match told {
         None => {
             if let Value::Array(holds) = &mut object["spec"]["finalizers"] {
                 holds.retain(|it| it != "kubernetes");
             }
         }
-        Some(_) => object["status"]["conditions"] = remaining(api, &left, &now),
+        Some(told) => object["status"]["conditions"] = told,
     });
 }
 

@@ -130,11 +130,40 @@ fn terms(text: &str) -> Vec<&str> {
 }
 
 fn label(term: &str) -> Result<Requirement, Refusal> {
-    let wrong = || Refusal::bad_request(format!("unable to parse requirement: {term:?}"));
-    let of = |key: &str, test| {
+    let unread = |why: String| Refusal::bad_request(format!("unable to parse requirement: {why}"));
+    let wrong = || unread(format!("{term:?}"));
+    if let Some(first) = term.chars().next().filter(|first| "=<>,)(".contains(*first)) {
+        let expected = "!, identifier, or 'end of string'";
+        return Err(Refusal::bad_request(format!("found '{first}', expected: {expected}")));
+    }
+    let of = |key: &str, test: Test| {
         let key = key.trim();
         let fine = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        if let (false, Some((_, second))) = (fine, key.split_once(char::is_whitespace)) {
+            let found = second.split_whitespace().next().unwrap_or_default();
+            return Err(match second.split_whitespace().nth(1) {
+                Some(third) if matches!(found, "in" | "notin") => {
+                    unread(format!("found '{third}' expected: '('"))
+                }
+                _ => unread(format!("found '{found}', expected: in, notin, =, ==, !=, gt, lt")),
+            });
+        }
+        if let Test::In(values) | Test::NotIn(values) = &test {
+            for (at, value) in values.iter().enumerate() {
+                if value.contains('=') {
+                    return Err(Refusal::bad_request("found '=', expected: ',' or 'end of string'"));
+                }
+                if let Some(why) = super::names::value_trouble(value) {
+                    return Err(unread(format!("values[{at}][{key}]: Invalid value: {value:?}: {why}")));
+                }
+            }
+        }
         fine.then(|| Requirement { key: key.to_owned(), test }).ok_or_else(wrong)
+    };
+    let number = |text: &str| {
+        let why = "for 'Gt', 'Lt' operators, the value must be an integer";
+        let text = text.trim();
+        text.parse().map_err(|_| unread(format!("values[0]: Invalid value: {text:?}: {why}")))
     };
     let one = |value: &str| vec![value.trim().to_owned()];
     if let Some(rest) = term.strip_suffix(')') {
@@ -154,10 +183,10 @@ fn label(term: &str) -> Result<Requirement, Refusal> {
         return of(key, Test::In(one(value)));
     }
     if let Some((key, value)) = term.split_once('>') {
-        return of(key, Test::Above(value.trim().parse().map_err(|_| wrong())?));
+        return of(key, Test::Above(number(value)?));
     }
     if let Some((key, value)) = term.split_once('<') {
-        return of(key, Test::Below(value.trim().parse().map_err(|_| wrong())?));
+        return of(key, Test::Below(number(value)?));
     }
     match term.strip_prefix('!') {
         Some(key) => of(key, Test::Missing),
