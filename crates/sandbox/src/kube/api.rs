@@ -279,8 +279,13 @@ impl Written {
 fn written_as(accept: &str) -> Result<Written, Refusal> {
     let forms = accept.split(',').map(|form| form.split(';').next().unwrap_or_default().trim());
     let known = forms.into_iter().find_map(|form| match form {
-        "" | "*/*" | "application/*" | "application/json" | "application/vnd.kubernetes.protobuf"
-        | "application/cbor" | "application/json-seq" => Some(Written::Json),
+        ""
+        | "*/*"
+        | "application/*"
+        | "application/json"
+        | "application/vnd.kubernetes.protobuf"
+        | "application/cbor"
+        | "application/json-seq" => Some(Written::Json),
         "application/yaml" => Some(Written::Yaml),
         _ => None,
     });

@@ -380,10 +380,7 @@ pub fn definition_causes(definition: &Value) -> Causes {
     }
     for (at, version) in versions.iter().enumerate() {
         if !version["schema"]["openAPIV3Schema"].is_object() {
-            causes.push((
-                format!("spec.versions[{at}].schema.openAPIV3Schema"),
-                "Required value".into(),
-            ));
+            causes.push((format!("spec.versions[{at}].schema.openAPIV3Schema"), "Required value".into()));
         }
     }
     causes

@@ -294,6 +294,7 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
         }
         Some(object) => collect(api, resource, &change.key, object),
     }
+    follow::after(api, resource, change);
 }
 
 /// Deletes what belongs to something that is not there, as the garbage collector does.
@@ -508,7 +509,11 @@ fn remaining(api: &Api, left: &[(Resource, Key, bool)], now: &str) -> Value {
     };
     let done = |kind, reason, message: &str| condition(kind, false, reason, message.to_owned());
     json!([
-        done("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+        done(
+            "NamespaceDeletionDiscoveryFailure",
+            "ResourcesDiscovered",
+            "All resources successfully discovered"
+        ),
         done(
             "NamespaceDeletionGroupVersionParsingFailure",
             "ParsedGroupVersions",

@@ -166,7 +166,10 @@ mod tests {
             (json!({"labels": {"UP/a": "b"}}), "metadata.labels"),
             (json!({"annotations": {"a b": "c"}}), "metadata.annotations"),
             (json!({"finalizers": ["mine"]}), "metadata.finalizers[0]"),
-            (json!({"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a"}]}), "metadata.ownerReferences.uid"),
+            (
+                json!({"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a"}]}),
+                "metadata.ownerReferences.uid",
+            ),
             (json!({"ownerReferences": [owner, owner]}), "metadata.ownerReferences"),
         ] {
             let causes = metadata_causes(&json!({ "metadata": wrong }));

@@ -241,12 +241,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Gone`] when what has changed since then is forgotten.
-    pub fn list_at(
-        &self,
-        kind: &Arc<str>,
-        namespace: Option<&str>,
-        revision: u64,
-    ) -> Result<Listed, Gone> {
+    pub fn list_at(&self, kind: &Arc<str>, namespace: Option<&str>, revision: u64) -> Result<Listed, Gone> {
         let since = self.changes_after(revision)?;
         let mut then: BTreeMap<Key, Arc<Value>> = self.list(kind, namespace).objects.into_iter().collect();
         let fits = |key: &Key| key.kind == *kind && namespace.is_none_or(|wanted| key.namespace == wanted);

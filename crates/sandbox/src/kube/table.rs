@@ -266,7 +266,13 @@ fn columns(resource: &Resource) -> &'static [Column] {
                 column("Containers", |it| joined(each(&it["template"]["spec"]["containers"], "name")));
             const IMAGES: Column =
                 column("Images", |it| joined(each(&it["template"]["spec"]["containers"], "image")));
-            const { &[CONTAINERS, IMAGES, column("Pod Labels", |it| labels(&it["template"]["metadata"]["labels"]))] }
+            const {
+                &[
+                    CONTAINERS,
+                    IMAGES,
+                    column("Pod Labels", |it| labels(&it["template"]["metadata"]["labels"])),
+                ]
+            }
         }
         "policy/poddisruptionbudgets" => {
             const {

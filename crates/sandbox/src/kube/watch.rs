@@ -160,8 +160,7 @@ impl Watching {
             Form::Table => {
                 let version = object["metadata"]["resourceVersion"].clone();
                 let metadata = json!({ "resourceVersion": version });
-                let mut table =
-                    table::of(&self.resource, &[object], metadata, (self.api.now)(), self.rows);
+                let mut table = table::of(&self.resource, &[object], metadata, (self.api.now)(), self.rows);
                 if std::mem::replace(&mut self.headed, true) {
                     table["columnDefinitions"] = Value::Null;
                 }

@@ -156,10 +156,10 @@ async fn pages_of_a_selection_do_not_say_how_many_remain(place: Place) -> Outcom
     let next = ListParams::default().limit(1).labels("odd").continue_token(&more);
     let last = place.maps().list(&next).await?;
     Ok(json!({
-        "remaining": page.metadata.remaining_item_count,
-        "first": names(&said(Ok(&page))),
-        "last": names(&said(Ok(&last))),
-            }))
+    "remaining": page.metadata.remaining_item_count,
+    "first": names(&said(Ok(&page))),
+    "last": names(&said(Ok(&last))),
+        }))
 }
 
 async fn a_page_goes_on_from_somewhere(place: Place) -> Outcome {

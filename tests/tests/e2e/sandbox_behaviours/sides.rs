@@ -125,7 +125,9 @@ async fn play(cluster: Cluster) {
         let now = players.cluster().now();
         let until = async {
             match due {
-                Some(at) => tokio::time::sleep(Duration::try_from(at.duration_since(now)).unwrap_or_default()).await,
+                Some(at) => {
+                    tokio::time::sleep(Duration::try_from(at.duration_since(now)).unwrap_or_default()).await
+                }
                 None => std::future::pending().await,
             }
         };
