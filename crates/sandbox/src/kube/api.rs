@@ -277,8 +277,8 @@ impl Written {
 
 /// The first form that a client accepts; who accepts protobuf accepts JSON as well.
 fn written_as(accept: &str) -> Result<Written, Refusal> {
-    let forms = accept.split(',').map(|form| form.split(';').next().unwrap_or_default().trim());
-    let known = forms.into_iter().find_map(|form| match form {
+    let mut forms = accept.split(',').map(|form| form.split(';').next().unwrap_or_default().trim());
+    let known = forms.find_map(|form| match form {
         ""
         | "*/*"
         | "application/*"

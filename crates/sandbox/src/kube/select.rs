@@ -163,7 +163,7 @@ fn label(term: &str) -> Result<Requirement, Refusal> {
     let number = |text: &str| {
         let why = "for 'Gt', 'Lt' operators, the value must be an integer";
         let text = text.trim();
-        text.parse().map_err(|_| unread(format!("values[0]: Invalid value: {text:?}: {why}")))
+        text.parse::<i64>().map_err(|_| unread(format!("values[0]: Invalid value: {text:?}: {why}")))
     };
     let one = |value: &str| vec![value.trim().to_owned()];
     if let Some(rest) = term.strip_suffix(')') {
