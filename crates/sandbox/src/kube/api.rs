@@ -167,6 +167,7 @@ impl Api {
         for (key, definition) in self.store.list(&definitions, None).objects {
             self.catalog.define(&key.name, super::custom::resources(&definition));
         }
+        super::house::take_up(self);
     }
 
     /// Answers a request.

@@ -279,7 +279,6 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
         Some(object) if is_going(object) => {
             let holds = finalizers(object);
             match () {
-                () if resource.plural == "namespaces" => empty_namespace(api, &change.key.name),
                 () if holds.contains(&"orphan") => {
                     orphan_owned(api, meta(object, "uid"));
                     drop_finalizer(api, resource, &change.key, "orphan");
@@ -289,6 +288,7 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
                     finish_foreground(api, resource, &change.key);
                 }
                 () if holds.contains(&CUSTOM_CLEANUP) => clean_definition(api, &change.key),
+                () if resource.plural == "namespaces" => empty_namespace(api, &change.key.name),
                 () => {}
             }
         }
@@ -321,6 +321,17 @@ fn finish_foreground(api: &Api, resource: &Resource, key: &Key) {
     };
     if !owned(api, uid).iter().any(blocks) {
         drop_finalizer(api, resource, key, "foregroundDeletion");
+    }
+}
+
+/// Goes on with what an earlier life was told to delete and did not come to an end with.
+pub(super) fn take_up(api: &Api) {
+    for resource in stored_once(api) {
+        let listed = api.store.list(&resource.stored_as, None);
+        for (key, object) in listed.objects.into_iter().filter(|(_, object)| is_going(object)) {
+            let change = Change { revision: listed.revision, key, before: None, after: Some(object) };
+            after(api, &resource, &change);
+        }
     }
 }
 
