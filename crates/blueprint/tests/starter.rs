@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 const REPOSITORY: &str = "platform";
 
 fn model() -> Value {
-    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform")).expect("there is a starter for `existing`");
+    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
+        .expect("there is a starter for `existing`");
     let parsed = platform_spec::parse("platform.yaml", &text).expect("it has no errors");
     serde_json::to_value(platform_spec::derive(&parsed.platform)).expect("a model becomes JSON")
 }
@@ -111,7 +112,8 @@ const LOOKALIKES: [&str; 8] = ["123", "yes", "no", "1e3", "null", "0x1", "on", "
 /// The starter spec with other names for the platform, its cluster, its environments and its applications.
 fn renamed(names: [&str; 6]) -> Value {
     let [platform, cluster, dev, prod, hello, web] = names;
-    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform")).expect("there is a starter for `existing`");
+    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
+        .expect("there is a starter for `existing`");
     let text = text
         .replace("name: demo  ", &format!("name: \"{platform}\"  "))
         .replace("- name: demo\n", &format!("- name: \"{cluster}\"\n"))

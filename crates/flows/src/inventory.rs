@@ -83,7 +83,8 @@ async fn at_provider(doors: &Doors, reach: &crate::doors::Reach) -> Result<Vec<O
 }
 
 async fn in_zone(doors: &Doors, zone: &dns::NamedZone, owner: &str) -> Result<Vec<Orphan>, Failure> {
-    let owned = dns::open(doors, zone, owner).await?.list_owned().await?;
+    let Some(dns) = dns::open_if_there(doors, zone, owner).await? else { return Ok(Vec::new()) };
+    let owned = dns.list_owned().await?;
     Ok(owned
         .into_iter()
         .map(|name| Orphan {

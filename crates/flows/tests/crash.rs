@@ -6,8 +6,8 @@ mod stage;
 use std::{collections::BTreeMap, time::Duration};
 
 use platform_engine::decide::Ending;
-use platform_spec::event::LedgerEntry;
 use platform_engine::memory::Kill;
+use platform_spec::event::LedgerEntry;
 use stage::{Flow, Stage};
 
 /// What is there in the end, and how often each thing was made.

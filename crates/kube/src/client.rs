@@ -97,10 +97,7 @@ impl Cluster {
 
     /// Reaches an API server by a function instead of the network: a simulation answers in the same process. `server` is
     /// for messages.
-    pub fn over<B, F>(
-        answer: impl FnMut(Request<Body>) -> F + Send + Clone + 'static,
-        server: &str,
-    ) -> Self
+    pub fn over<B, F>(answer: impl FnMut(Request<Body>) -> F + Send + Clone + 'static, server: &str) -> Self
     where
         F: Future<Output = std::io::Result<http::Response<B>>> + Send + 'static,
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,

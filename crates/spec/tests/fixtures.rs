@@ -260,7 +260,8 @@ fn s3_waves_are_about_tenants() {
 /// The starter: one cluster, two cells, two apps, records for the cluster's static address.
 #[test]
 fn the_starter_means_two_cells_and_four_applications() {
-    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform")).expect("there is one");
+    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
+        .expect("there is one");
     let model = derive(&parse("platform.yaml", &text).expect("valid").platform);
     assert_eq!(names(&model), BTreeSet::from(["hello-dev", "hello-prod", "web-dev", "web-prod"]));
     let records: Vec<_> =

@@ -28,7 +28,8 @@ fn warnings(text: &str) -> Vec<Finding> {
 }
 
 fn starter() -> String {
-    platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform")).expect("there is one")
+    platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
+        .expect("there is one")
 }
 
 /// G-20.

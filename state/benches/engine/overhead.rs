@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use platform_engine::memory::MemoryStore;
 use platform_engine::{
     clock::{Clock, SystemClock},
     decide::Ending,
@@ -20,7 +21,6 @@ use platform_engine::{
     store::{Holder, Lease, NewRun, Store, StoreError, StoredRun},
 };
 use platform_spec::{Failure, PlatformName, RunId, StepId, event::Recorded};
-use platform_engine::memory::MemoryStore;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

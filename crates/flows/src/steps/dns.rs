@@ -157,6 +157,22 @@ pub(crate) async fn open(doors: &Doors, zone: &NamedZone, owner: &str) -> Result
     Ok(doors.roads.zone(dns))
 }
 
+/// As [`open`]; `None` when its provider says that it is gone, and with it every name in it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_if_there(
+    doors: &Doors,
+    zone: &NamedZone,
+    owner: &str,
+) -> Result<Option<Dns>, Failure> {
+    let by_provider = matches!(zone.served, Served::Provider { .. });
+    match open(doors, zone, owner).await {
+        Err(failure) if by_provider && failure.class == Class::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// Connects to a zone at a server that the spec names.
 ///
 /// # Errors
@@ -286,8 +302,10 @@ impl Remove {
 impl Step for Remove {
     async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
         let input: Input = input(call)?;
-        let dns = open(&self.0, &input.zone, &input.owner).await?;
-        let ours = Self::ours(&input, &dns).await?;
+        let ours = match open_if_there(&self.0, &input.zone, &input.owner).await? {
+            Some(dns) => Self::ours(&input, &dns).await?,
+            None => BTreeSet::new(),
+        };
         Ok(if ours.is_empty() {
             Observed::Matches { output: json!({ "gone": true }), ledger: Self::drop(&input, &ours) }
         } else {
@@ -301,10 +319,12 @@ impl Step for Remove {
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: Input = input(call)?;
-        let dns = open(&self.0, &input.zone, &input.owner).await?;
-        let ours = Self::ours(&input, &dns).await?;
-        let hosts: Vec<&String> = ours.iter().collect();
-        dns.remove(&hosts).await?;
+        let mut ours = BTreeSet::new();
+        if let Some(dns) = open_if_there(&self.0, &input.zone, &input.owner).await? {
+            ours = Self::ours(&input, &dns).await?;
+            let hosts: Vec<&String> = ours.iter().collect();
+            dns.remove(&hosts).await?;
+        }
         let ledger = Self::drop(&input, &ours);
         Ok(Progress::Done { output: json!({ "gone": true }), ledger })
     }

@@ -33,9 +33,7 @@ use platform_provider::Provider;
 use platform_spec::{
     Class, Code, Failure, LedgerChange, PlatformName, RunId, event::LedgerEntry, model::Model,
 };
-use platform_testkit::{
-    memory::{MemoryCloud, MemoryProvider, Pace},
-};
+use platform_testkit::memory::{MemoryCloud, MemoryProvider, Pace};
 use serde_json::{Value, json};
 
 /// Everything that outlives a process: the cloud, the rest of the world, the database, the folder of trees.
@@ -181,7 +179,8 @@ fn git(work: PathBuf) -> Git {
 
 /// The starter platform, on the in-memory provider.
 fn model() -> Model {
-    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform")).expect("there is a starter");
+    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
+        .expect("there is a starter");
     let parsed = platform_spec::parse("platform.yaml", &text).expect("it has no errors");
     let mut model = platform_spec::derive(&parsed.platform);
     for cluster in &mut model.clusters {

@@ -73,8 +73,7 @@ fn git(spec: &Spec, issues: &mut Vec<Issue>) {
         kind_of(spec, cluster)
             .is_some_and(|kind| kind.is_cloud() || matches!(kind.as_str(), "kind" | "machines"))
     };
-    let played =
-        |cluster: &Cluster| kind_of(spec, cluster).is_some_and(|kind| kind.as_str() == "sandbox");
+    let played = |cluster: &Cluster| kind_of(spec, cluster).is_some_and(|kind| kind.as_str() == "sandbox");
     if !spec.clusters.is_empty() && spec.clusters.iter().all(played) {
         return;
     }
