@@ -44,7 +44,10 @@ impl Roads for Here {
     }
 
     fn zone(&self, dns: Dns) -> Dns {
-        dns.by(Arc::new(Zones(self.0.clone())))
+        // Signatures bear the time of the world that they are made in.
+        let now = self.0.clock();
+        let seconds = move || u64::try_from(now().as_second()).unwrap_or_default();
+        dns.with_clock(seconds).by(Arc::new(Zones(self.0.clone())))
     }
 }
 

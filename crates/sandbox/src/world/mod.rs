@@ -257,6 +257,11 @@ impl World {
         *locked(&self.inner.addresses) = addresses;
     }
 
+    /// What time it is in it.
+    pub fn clock(&self) -> Now {
+        self.inner.time.inside()
+    }
+
     /// What goes wrong.
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
