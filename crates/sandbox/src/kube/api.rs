@@ -244,7 +244,7 @@ impl Api {
             return Err(Refusal::method_not_allowed());
         }
         match verb {
-            "get" => read::get(self, &subject, &Form::of(&ask.accept)),
+            "get" => read::get(self, &subject, &Form::of(&ask.accept), ask.query.text("container")),
             "list" => read::list(self, &subject, ask),
             "watch" => read::watch(self, &subject, ask),
             "create" => write::create(self, &subject, ask, body::read(ask)?),

@@ -59,11 +59,14 @@ fn partial(object: &Value) -> Value {
     })
 }
 
-pub(super) fn get(api: &Api, subject: &Subject<'_>, form: &Form) -> Result<Answer, Refusal> {
+pub(super) fn get(api: &Api, subject: &Subject<'_>, form: &Form, container: &str) -> Result<Answer, Refusal> {
     let name = subject.place.name.as_deref().unwrap_or_default();
     let object = api.store.get(&subject.key(name)).ok_or_else(|| Refusal::not_found(subject.about(name)))?;
     if subject.place.subresource.as_deref() == Some("scale") {
         return Ok(Answer::ok(scale::of(subject.resource, &object)));
+    }
+    if &*subject.resource.stored_as == "/pods" && subject.place.subresource.as_deref() == Some("log") {
+        return log(&object, container);
     }
     let resource = subject.resource;
     Ok(Answer::ok(match form {
@@ -97,6 +100,29 @@ impl Rows {
             other => Err(Refusal::bad_request(format!("unrecognized includeObject value: {other:?}"))),
         }
     }
+}
+
+/// What a container has printed: nothing, for none runs; one line says so.
+fn log(pod: &Value, container: &str) -> Result<Answer, Refusal> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let all = |list: &str| pod["spec"][list].as_array().cloned().unwrap_or_default();
+    let containers = [all("containers"), all("initContainers")].concat();
+    let wanted = match container {
+        "" => containers.first().and_then(|it| it["name"].as_str()).unwrap_or_default().to_owned(),
+        given => given.to_owned(),
+    };
+    if !containers.iter().any(|it| it["name"] == wanted.as_str()) {
+        return Err(Refusal::bad_request(format!("container {wanted} is not valid for pod {name}")));
+    }
+    let statuses = ["containerStatuses", "initContainerStatuses"].map(|list| &pod["status"][list]);
+    let of = |list: &Value| list.as_array()?.iter().find(|it| it["name"] == wanted.as_str()).cloned();
+    let status = statuses.into_iter().find_map(of).unwrap_or_default();
+    let never_ran = status["lastState"]["terminated"].is_null();
+    if let Some(reason) = status["state"]["waiting"]["reason"].as_str().filter(|_| never_ran) {
+        let why = format!("container {wanted:?} in pod {name:?} is waiting to start: {reason}");
+        return Err(Refusal::bad_request(why));
+    }
+    Ok(Answer::text("This pod is imitated: no container runs, and nothing was printed.\n"))
 }
 
 pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {

@@ -155,6 +155,8 @@ impl<'a> Writing<'a> {
         let admission = Admission::of(self.api, self.subject, &self.ask.user);
         if let Some(admission) = &admission {
             admission.fill(None, &mut new)?;
+            // What it adds is completed like all else: else the next write of the same would be a change.
+            complete(resource, &mut new);
         }
         rules::begin(self.api, resource, &mut new);
         object::tidy(&mut new);

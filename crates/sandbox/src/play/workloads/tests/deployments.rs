@@ -57,7 +57,13 @@ fn a_deployment_becomes_available() {
     addresses.sort_by_key(|it| it.to_string());
     addresses.dedup();
     assert_eq!(addresses.len(), 3, "addresses of their own");
-    assert!(pods.iter().all(|pod| condition(pod, "Ready") == "True/" && pod["metadata"]["generation"] == 1));
+    for pod in &pods {
+        assert_eq!(
+            (condition(pod, "Ready").as_str(), &pod["metadata"]["generation"]),
+            ("True/", &json!(1)),
+            "{pod}"
+        );
+    }
     let nodes: std::collections::BTreeSet<String> =
         pods.iter().map(|it| it["spec"]["nodeName"].to_string()).collect();
     assert_eq!(nodes.len(), 2, "spread over the nodes");
