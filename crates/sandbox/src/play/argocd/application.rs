@@ -210,7 +210,9 @@ fn look(work: &mut Work<'_>) -> Option<SignedDuration> {
         }
     }
     if let Some(poll) = work.home.poll() {
-        sooner(poll);
+        let looked: Option<Timestamp> = text(&work.app["status"], "reconciledAt").parse().ok();
+        let passed = looked.map_or(SignedDuration::ZERO, |it| work.home.cluster.now().duration_since(it));
+        sooner((poll - passed).max(SignedDuration::from_secs(1)));
     }
     again
 }

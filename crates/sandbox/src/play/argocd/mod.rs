@@ -15,6 +15,7 @@
 //! | `home` | the installation: settings, credentials, clusters |
 //! | `health` | how well an object is |
 //! | [`render`] | from files to objects: directories, Kustomize, Helm |
+//! | [`sets`] | the controller of ApplicationSets |
 //! | `model` | names that all of them use |
 
 pub mod application;
@@ -26,6 +27,7 @@ mod model;
 mod operation;
 mod project;
 pub mod render;
+pub mod sets;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -40,5 +42,5 @@ pub use render::{Programs, Renderer};
 /// Argo CD's controllers for one cluster. A [`Renderer`] may be shared by any number of clusters: what one has rendered
 /// none renders again.
 pub fn controllers(renderer: Arc<Renderer>) -> Vec<Box<dyn Controller>> {
-    vec![Box::new(application::Applications::new(renderer))]
+    vec![Box::new(application::Applications::new(renderer)), Box::new(sets::Sets)]
 }

@@ -2,5 +2,6 @@
 
 mod stage;
 
+mod sets;
 mod starter;
 mod syncing;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Ask, BUILT_IN, Resource, file};
 use crate::{
-    kube::merge::{merge_patch, strategic_patch},
+    kube::merge::{json_patch, merge_patch, strategic_patch},
     play::argocd::{
         model::{group_version, items, text},
         render::directory::documents,
@@ -34,10 +34,8 @@ pub fn run(ask: &Ask<'_>, at: &str, said: &Value, all: &mut Vec<Resource>) -> Re
             if !target.is_object() {
                 return Err("must specify a target for JSON patch".to_owned());
             }
-            let patch: json_patch::Patch = serde_json::from_value(whole)
-                .map_err(|error| format!("unable to parse SM or JSON patch: {error}"))?;
             for resource in chosen(target, all)? {
-                json_patch::patch(&mut resource.object, &patch)
+                resource.object = json_patch(&resource.object, &whole)
                     .map_err(|error| format!("add operation does not apply: {error}"))?;
             }
             continue;
