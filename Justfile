@@ -4,17 +4,25 @@ set shell := ["sh", "-eu", "-c"]
 
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 bed := target / "debug/platform-bed"
+platform := target / "debug/platform"
 peer := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "platform-dev/tools/dbos"
 
-# build the program, start the bed and bring the starter platform up on it
-up: build tools
-    {{ bed }} up
-    {{ bed }} starter
+# build the program, bring the starter platform up on the sandbox, and say how to look and how to remove it
+up:
+    @cargo build -q -p platform-cli
+    @{{ platform }} up
+    @echo
+    @{{ platform }} sandbox status
+    @echo
+    @echo "look:    kubectl --kubeconfig $({{ platform }} sandbox kubeconfig) get applications -A"
+    @echo "again:   {{ platform }} up        (changes nothing)"
+    @echo "remove:  ./dev down"
 
-# remove what `up` made, and the bed
+# remove what `up` made, and stop the sandbox
 down:
-    -{{ bed }} exec -- sh -c 'platform down --yes -f "$BED_SPEC"'
-    {{ bed }} down
+    @cargo build -q -p platform-cli
+    @{{ platform }} down --yes
+    @{{ platform }} sandbox stop
 
 # everything a change must pass before it is pushed: formatting, lints, licences and sources, layers
 check:
@@ -54,6 +62,11 @@ tools *TOOLS:
     fi
     echo "skipped: the bed's components are not built and there is no Go to build them; tests on the bed will say so" >&2
     [ "${CI:-}" != true ] || exit 1
+
+# the starter platform on a bed of real components; `just bed down` removes both
+bed-starter: build tools
+    {{ bed }} up
+    {{ bed }} starter
 
 # the bed for people: `just bed up`, `just bed env`, `just bed exec -- kubectl get pods -A`, `just bed down`
 [positional-arguments]

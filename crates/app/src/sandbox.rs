@@ -145,6 +145,27 @@ impl Sandbox {
         })
     }
 
+    /// The file by which `kubectl` reaches one of its clusters.
+    ///
+    /// # Errors
+    /// `P0804` when it does not run; `P0911` when it has no such cluster, or several and none is named.
+    pub async fn kubeconfig(&self, cluster: Option<&str>) -> Result<PathBuf, Failure> {
+        let Some(status) = self.status().await? else {
+            return Err(self.silent(ControlError::NotRunning));
+        };
+        let fits: Vec<_> =
+            status.clusters.iter().filter(|it| cluster.is_none_or(|name| it.name == name)).collect();
+        match fits.as_slice() {
+            [one] => Ok(one.kubeconfig.clone()),
+            _ => {
+                let known: Vec<&str> = status.clusters.iter().map(|it| it.name.as_str()).collect();
+                let what = "which cluster of the sandbox is meant is not clear";
+                Err(Failure::new(Code::new("P0911"), Class::Config, what)
+                    .hint(format!("it has: {}", known.join(", "))))
+            }
+        }
+    }
+
     /// The rules by which things go wrong, and what they have done.
     ///
     /// # Errors

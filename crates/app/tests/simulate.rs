@@ -1,5 +1,5 @@
 //! The real steps of `up` and `down` in virtual time, on the sandbox's cloud and clusters in this process: killed before and
-//! after every write, and in random schedules.
+//! after writes, and in random schedules.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -77,6 +77,9 @@ async fn prepared(before: &[Flow], shared: &Shared) -> Played {
     played
 }
 
+/// How many writes of a flow an ordinary test run kills at.
+const SOME: u64 = 5;
+
 /// Kills at every write of `flow` in a world that `before` has made, and compares with no kill. Before the write of an
 /// intent, after it, after the effect and before its commit, after that: every write is one of these.
 fn matrix(before: &[Flow], flow: Flow) -> u64 {
@@ -87,7 +90,9 @@ fn matrix(before: &[Flow], flow: Flow) -> u64 {
         (played.store.writes(), end(&played))
     })
     .expect("a runtime");
-    for write in 1..=writes {
+    // All of them take minutes in a debug build: every test run takes some, evenly spread.
+    let stride = if std::env::var_os("PLATFORM_E2E_LONG").is_some() { 1 } else { writes.div_ceil(SOME) };
+    for write in (1..=writes).step_by(usize::try_from(stride).expect("small")) {
         for kill in [Kill::BeforeWrite(write), Kill::AfterWrite(write)] {
             virtually(async || {
                 let played = prepared(before, &shared).await;
@@ -137,30 +142,11 @@ fn a_second_up_changes_nothing() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_story() {
-    let shared = Shared::new().expect("a folder");
-    let story = || {
-        virtually(async || {
-            let played = prepared(&[Flow::Up], &shared).await;
-            let calls = played.world.calls().after(0);
-            calls
-                .into_iter()
-                .map(|call| format!("{} {} {}", call.operation, call.target, call.outcome))
-                .collect()
-        })
-        .expect("a runtime")
-    };
-    let (one, two): (Vec<String>, Vec<String>) = (story(), story());
-    assert!(one.len() > 20);
-    assert_eq!(one, two);
-}
-
-#[test]
 fn random_schedules_end_as_they_should() {
     let shared = Shared::new().expect("a folder");
     let model = model();
     let mut tally = schedule::Tally::default();
-    for seed in 0..40 {
+    for seed in 0..16 {
         match virtually(async || schedule::play(&model, seed, &shared).await).expect("a runtime") {
             Ok(played) => tally = tally.and(played),
             Err(flaw) => {
@@ -168,7 +154,7 @@ fn random_schedules_end_as_they_should() {
             }
         }
     }
-    assert!(tally.killed > 10 && tally.struck > 10, "the schedules did nothing: {tally:?}");
+    assert!(tally.killed > 3 && tally.struck > 3, "the schedules did nothing: {tally:?}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ async fn a_plugin_is_examined_by_levels() {
         let number =
             u64::from_be_bytes(std::array::from_fn(|at| *behaviour.as_bytes().get(at).unwrap_or(&0)));
         let mut cluster = cluster();
-        cluster.platform = platform_spec::PlatformName::new(&format!("examined-{number:x}"));
+        cluster.platform = platform_spec::PlatformName::new(format!("examined-{number:x}"));
         Outside::new(Arc::new(move || Arc::new(provider_on(&file)) as Arc<dyn Provider>), cluster)
             .with_epochs()
     };

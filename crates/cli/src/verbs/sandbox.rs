@@ -17,7 +17,7 @@ use crate::{args::Common, exit::Exit, printer::Printer, table, words};
 /// for it; it keeps what it has when it is stopped, and when it is killed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  platform sandbox start\n  platform sandbox status\n  \
-    kubectl --kubeconfig \"$(platform sandbox status --output json | jq -r '.clusters[0].kubeconfig')\" get pods -A\n  \
+    kubectl --kubeconfig \"$(platform sandbox kubeconfig)\" get pods -A\n  \
     platform sandbox faults storm.yaml\n  platform sandbox reset --yes")]
 pub struct Args {
     #[command(subcommand)]
@@ -38,6 +38,11 @@ enum What {
     Status,
     /// Stop it and remove everything it has
     Reset,
+    /// Print the path of a cluster's kubeconfig
+    Kubeconfig {
+        /// Which cluster, when there are several
+        cluster: Option<String>,
+    },
     /// Show the rules by which calls go wrong; set those of a file; take them away
     Faults {
         /// Rules to set instead of those that are there
@@ -92,6 +97,13 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
             printer.say("the sandbox is empty");
             if printer.wants_json() {
                 printer.json(&json!({"schema": "platform.sandbox/v1", "running": false}));
+            }
+        }
+        What::Kubeconfig { cluster } => {
+            let found = sandbox.kubeconfig(cluster.as_deref()).await?;
+            match printer.wants_json() {
+                true => printer.json(&json!({"schema": "platform.sandbox-kubeconfig/v1", "file": found})),
+                false => printer.text(format_args!("{}\n", found.display())),
             }
         }
         What::Faults { file, clear } => {

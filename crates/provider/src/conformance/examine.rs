@@ -60,12 +60,17 @@ impl std::str::FromStr for Level {
 /// The level of a behaviour, and what it needs of a subject.
 fn place(name: &str) -> (Level, &'static [Need]) {
     match name {
-        "killed_before_it_was_recorded" => (Level::L2, &[]),
+        "absent_before_it_is_made" | "in_progress_is_polled" | "list_owned_sees_everything" => {
+            (Level::L1, &[Need::Makes])
+        }
+        "killed_before_it_was_recorded" => (Level::L2, &[Need::Makes]),
         "lost_reply_makes_no_second_object" | "stale_look_makes_no_second_object" => {
             (Level::L2, &[Need::Faults, Need::Count])
         }
         "older_epoch_is_refused" => (Level::L2, &[Need::Epochs]),
-        "remove_of_absent_is_ok" | "down_leaves_nothing" | "blockers_are_named" => (Level::L3, &[]),
+        "remove_of_absent_is_ok" | "down_leaves_nothing" | "blockers_are_named" => {
+            (Level::L3, &[Need::Makes])
+        }
         "refusals_are_classified" | "capacity_is_tried_elsewhere" => {
             (Level::L4, &[Need::Faults, Need::Count])
         }

@@ -12,18 +12,26 @@ pub struct Outside {
     make: Arc<dyn Fn() -> Arc<dyn Provider> + Send + Sync>,
     cluster: ClusterRequest,
     checks_epochs: bool,
+    finds: bool,
 }
 
 impl Outside {
     /// The provider that `make` makes, tried on a cluster, which is made and removed many times.
     pub fn new(make: Arc<dyn Fn() -> Arc<dyn Provider> + Send + Sync>, cluster: ClusterRequest) -> Self {
-        Self { make, cluster, checks_epochs: false }
+        Self { make, cluster, checks_epochs: false, finds: false }
     }
 
     /// Says that the outside refuses an older epoch.
     #[must_use]
     pub fn with_epochs(mut self) -> Self {
         self.checks_epochs = true;
+        self
+    }
+
+    /// Says that the provider makes no clusters: the one that it is tried on was there before.
+    #[must_use]
+    pub fn found(mut self) -> Self {
+        self.finds = true;
         self
     }
 }
@@ -43,6 +51,15 @@ impl Subject for Outside {
     }
 
     fn lacks(&self, need: Need) -> bool {
-        !(need == Need::Epochs && self.checks_epochs)
+        match need {
+            Need::Makes => self.finds,
+            Need::Foreign => !self.finds,
+            Need::Epochs => !self.checks_epochs,
+            Need::Count | Need::Faults | Need::Quota => true,
+        }
+    }
+
+    fn put_foreign(&self, _resource: &str) -> bool {
+        self.finds
     }
 }

@@ -14,6 +14,8 @@ use super::{Broken, Verdict};
 /// What some behaviours need of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
+    /// Its provider makes clusters.
+    Makes,
     /// It counts what it makes.
     Count,
     /// It has faults to inject.
@@ -30,6 +32,7 @@ impl Need {
     /// Why a subject without it cannot be examined.
     pub fn why(self) -> &'static str {
         match self {
+            Self::Makes => "this provider finds clusters and makes none",
             Self::Count => "this outside does not count what it makes",
             Self::Faults => "nothing can be made to go wrong at this outside",
             Self::Epochs => "this outside does not check epochs",

@@ -257,6 +257,18 @@ impl Api {
     }
 }
 
+/// Brings the fields of all objects into the order of their names, as YAML shows them.
+fn sorted(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.sort_keys();
+            map.values_mut().for_each(sorted);
+        }
+        Value::Array(items) => items.iter_mut().for_each(sorted),
+        _ => {}
+    }
+}
+
 /// How documents are written down.
 #[derive(Clone, Copy, PartialEq)]
 enum Written {
@@ -268,6 +280,8 @@ impl Written {
     fn of(self, answer: Answer) -> Answer {
         match answer {
             Answer::Json { code, body, .. } if self == Self::Yaml => {
+                let mut body = body;
+                sorted(&mut body);
                 let body = yaml_serde::to_string(&body).unwrap_or_default();
                 Answer::Text { code, content_type: "application/yaml", body }
             }

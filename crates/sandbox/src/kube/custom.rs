@@ -282,6 +282,11 @@ impl Custom {
     }
 }
 
+/// A limit as Go writes it: whole numbers without a point.
+fn number(limit: &Value) -> String {
+    limit.as_f64().map_or_else(|| limit.to_string(), |limit| limit.to_string())
+}
+
 /// What is wrong and where, in the real server's words.
 fn cause(error: &jsonschema::ValidationError<'_>) -> (String, String) {
     use jsonschema::error::ValidationErrorKind as Kind;
@@ -299,8 +304,8 @@ fn cause(error: &jsonschema::ValidationError<'_>) -> (String, String) {
                 options.as_array().into_iter().flatten().map(Value::to_string).collect();
             format!("Unsupported value: {value}: supported values: {}", options.join(", "))
         }
-        Kind::Minimum { limit } => invalid(format!("should be greater than or equal to {limit}")),
-        Kind::Maximum { limit } => invalid(format!("should be less than or equal to {limit}")),
+        Kind::Minimum { limit } => invalid(format!("should be greater than or equal to {}", number(limit))),
+        Kind::Maximum { limit } => invalid(format!("should be less than or equal to {}", number(limit))),
         Kind::MinLength { limit } => invalid(format!("should be at least {limit} chars long")),
         Kind::MaxLength { limit } => format!("Too long: may not be more than {limit} bytes"),
         Kind::MaxItems { limit } => {

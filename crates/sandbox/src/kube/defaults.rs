@@ -26,6 +26,7 @@ fn complete(resource: &Resource, object: &mut Value) {
     match &*resource.stored_as {
         "/pods" => {
             pod(&mut object["spec"]);
+            put(&mut object["spec"], "enableServiceLinks", json!(true));
             requests(&mut object["spec"]);
         }
         "/namespaces" => namespace(object),

@@ -13,8 +13,8 @@ const ROOM: usize = 256 * 1024;
 /// Finalizers that need no prefix.
 const STANDARD: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
-/// What is wrong with an object's metadata.
-pub(super) fn metadata_causes(object: &Value) -> Causes {
+/// What is wrong with an object's metadata. Finalizers of custom kinds may be called anything.
+pub(super) fn metadata_causes(object: &Value, built_in: bool) -> Causes {
     let meta = &object["metadata"];
     let mut causes = Causes::new();
     let mut add = |path: &str, why: String| causes.push((path.to_owned(), why));
@@ -68,7 +68,7 @@ pub(super) fn metadata_causes(object: &Value) -> Causes {
         let path = format!("metadata.finalizers[{at}]");
         if let Some(why) = key_trouble(name) {
             add(&path, format!("Invalid value: {name:?}: {why}"));
-        } else if !name.contains('/') && !STANDARD.contains(&name) {
+        } else if built_in && !name.contains('/') && !STANDARD.contains(&name) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             add(&path, format!("Invalid value: {name:?}: {why}"));
         }
@@ -158,7 +158,7 @@ mod tests {
             "finalizers": ["example.com/held", "orphan"],
             "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "u", "controller": true}],
         }});
-        assert_eq!(metadata_causes(&fine), []);
+        assert_eq!(metadata_causes(&fine, true), []);
         let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "u", "controller": true});
         for (wrong, path) in [
             (json!({"labels": {"a": "b c"}}), "metadata.labels"),
@@ -172,7 +172,7 @@ mod tests {
             ),
             (json!({"ownerReferences": [owner, owner]}), "metadata.ownerReferences"),
         ] {
-            let causes = metadata_causes(&json!({ "metadata": wrong }));
+            let causes = metadata_causes(&json!({ "metadata": wrong }), true);
             assert_eq!(causes.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), [path]);
         }
     }

@@ -68,6 +68,11 @@ impl Quantity {
         }
     }
 
+    /// In thousandths, rounded up, of a field; what is no amount is nothing.
+    pub fn thousandths(value: &Value) -> i128 {
+        Self::of(value).map_or(0, |it| -(-it.billionths).div_euclid(1_000_000))
+    }
+
     /// Whether it is nothing.
     pub fn is_zero(&self) -> bool {
         self.billionths == 0
@@ -188,6 +193,22 @@ mod tests {
         for wrong in ["", "x", "1x", "1..2", "Mi", "--1", "1e", "99999999999999999999999999999999999E"] {
             assert!(Quantity::parse(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn thousandths_are_rounded_up() {
+        for (text, wanted) in [
+            ("500m", 500),
+            ("2", 2_000),
+            ("1.5", 1_500),
+            ("1Gi", 1_073_741_824_000),
+            ("100u", 1),
+            ("-2", -2_000),
+            ("", 0),
+        ] {
+            assert_eq!(Quantity::thousandths(&text.into()), wanted, "{text}");
+        }
+        assert_eq!(Quantity::thousandths(&serde_json::json!(2)), 2_000);
     }
 
     #[test]

@@ -95,7 +95,10 @@ pub fn causes(resource: &Resource, old: Option<&Value>, new: &Value) -> Causes {
             {
                 causes.push((
                     "roleRef".into(),
-                    format!("Invalid value: {}: cannot change roleRef", new["roleRef"]),
+                    format!(
+                        "Invalid value: {{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}: cannot change roleRef",
+                        new["roleRef"]["apiGroup"], new["roleRef"]["kind"], new["roleRef"]["name"]
+                    ),
                 ));
             }
         }

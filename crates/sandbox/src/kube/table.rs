@@ -50,7 +50,9 @@ pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timesta
         None => {
             let plain = columns.iter().filter(|it| it.priority == 0).map(|it| head(it.name, it.kind, "", 0));
             heads.extend(plain);
-            heads.push(head("Age", "string", "", 0));
+            if aged(columns) {
+                heads.push(head("Age", "string", "", 0));
+            }
             heads.extend(columns.iter().filter(|it| it.priority > 0).map(|it| head(it.name, it.kind, "", 1)));
         }
     }
@@ -60,7 +62,9 @@ pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timesta
             Some(custom) => cells.extend(custom.iter().map(|it| custom_cell(it, object, now))),
             None => {
                 cells.extend(columns.iter().filter(|it| it.priority == 0).map(|it| (it.cell)(object)));
-                cells.push(age(&object["metadata"]["creationTimestamp"], now));
+                if aged(columns) {
+                    cells.push(age(&object["metadata"]["creationTimestamp"], now));
+                }
                 cells.extend(columns.iter().filter(|it| it.priority > 0).map(|it| (it.cell)(object)));
             }
         }
@@ -291,9 +295,14 @@ fn columns(resource: &Resource) -> &'static [Column] {
                     column("Capacity", |it| {
                         it["status"]["capacity"]["storage"].as_str().unwrap_or_default().into()
                     }),
+                    column("Access Modes", |it| access(&it["status"]["accessModes"])),
                     column("StorageClass", |it| {
                         it["spec"]["storageClassName"].as_str().unwrap_or_default().into()
                     }),
+                    column("VolumeAttributesClass", |it| {
+                        it["spec"]["volumeAttributesClassName"].as_str().unwrap_or("<unset>").into()
+                    }),
+                    wide("VolumeMode", |it| it["spec"]["volumeMode"].as_str().unwrap_or("<unset>").into()),
                 ]
             }
         }
@@ -338,6 +347,7 @@ fn columns(resource: &Resource) -> &'static [Column] {
                     number("Ready", |it| count(&it["status"]["numberReady"])),
                     number("Up-to-date", |it| count(&it["status"]["updatedNumberScheduled"])),
                     number("Available", |it| count(&it["status"]["numberAvailable"])),
+                    column("Node Selector", |it| labels(&it["spec"]["template"]["spec"]["nodeSelector"])),
                     CONTAINERS,
                     IMAGES,
                     SELECTOR,
@@ -364,11 +374,57 @@ fn columns(resource: &Resource) -> &'static [Column] {
                 ]
             }
         }
-        "apiextensions.k8s.io/customresourcedefinitions" => {
+        "rbac.authorization.k8s.io/rolebindings" | "rbac.authorization.k8s.io/clusterrolebindings" => {
+            const {
+                &[
+                    column("Role", |it| {
+                        let word = |key: &str| it["roleRef"][key].as_str().unwrap_or_default();
+                        format!("{}/{}", word("kind"), word("name")).into()
+                    }),
+                    wide("Users", |it| subjects(it, "User")),
+                    wide("Groups", |it| subjects(it, "Group")),
+                    wide("ServiceAccounts", |it| subjects(it, "ServiceAccount")),
+                ]
+            }
+        }
+        "rbac.authorization.k8s.io/roles"
+        | "rbac.authorization.k8s.io/clusterroles"
+        | "apiextensions.k8s.io/customresourcedefinitions" => {
             const { &[column("Created At", |it| it["metadata"]["creationTimestamp"].clone())] }
         }
         _ => &[],
     }
+}
+
+/// The ways of access to a volume, in their short forms.
+fn access(modes: &Value) -> Value {
+    let short = |mode: &Value| match mode.as_str()? {
+        "ReadWriteOnce" => Some("RWO"),
+        "ReadOnlyMany" => Some("ROX"),
+        "ReadWriteMany" => Some("RWX"),
+        "ReadWriteOncePod" => Some("RWOP"),
+        _ => None,
+    };
+    modes.as_array().into_iter().flatten().filter_map(short).collect::<Vec<_>>().join(",").into()
+}
+
+/// The subjects of a binding that are of one kind.
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let subjects = binding["subjects"].as_array().into_iter().flatten().filter(|it| it["kind"] == kind);
+    let named = |it: &Value| {
+        let name = it["name"].as_str().unwrap_or_default();
+        if kind == "ServiceAccount" {
+            format!("{}/{name}", it["namespace"].as_str().unwrap_or_default())
+        } else {
+            name.to_owned()
+        }
+    };
+    subjects.map(named).collect::<Vec<_>>().join(", ").into()
+}
+
+/// Whether there is an age: kinds that show when they were made show none.
+fn aged(columns: &[Column]) -> bool {
+    columns.iter().all(|it| it.name != "Created At")
 }
 
 fn pod_status(it: &Value) -> Value {

@@ -464,7 +464,7 @@ impl<'a> Writing<'a> {
     }
 
     fn causes(&self, old: Option<&Value>, new: &Value) -> Causes {
-        let mut causes = names::metadata_causes(new);
+        let mut causes = names::metadata_causes(new, self.resource().custom.is_none());
         causes.extend(old.and_then(|old| names::new_finalizers(old, new)));
         causes.extend(rules::causes(self.resource(), old, new));
         if let Some(custom) = &self.resource().custom {

@@ -8,20 +8,20 @@ pub(super) const DIFFERENT: &[(&str, &str)] = &[
     ("a-field-has-its-type", "the message names the field, not its place in a Go struct"),
     ("a-list-is-a-table", "columns have no descriptions"),
     ("a-patch-is-judged-strictly-when-asked", "the refusal does not repeat the whole object"),
-    (
-        "a-watch-of-an-old-version-is-told-so",
-        "the sandbox remembers its first 10,000 changes; the real server has forgotten what was before its start",
-    ),
     ("a-word-is-no-body", "what is no JSON is refused in the words of another parser"),
     ("an-object-is-a-table", "columns have no descriptions"),
     ("an-object-is-of-the-kind-it-is-sent-to", "an object of another kind is refused in other words"),
     ("columns-of-a-definition-are-a-table", "columns have no descriptions"),
+    ("explained", "the published description does not name the values a field may have"),
+    ("explained-with-all-below", "the published description does not name the values a field may have"),
+    ("pods-keep-most-of-their-spec", "changes of a pod's spec are not refused"),
     ("resources-of-the-core-are-listed", "bindings and componentstatuses are not served"),
     ("rows-can-hold-nothing", "columns have no descriptions"),
     ("rows-can-hold-whole-objects", "columns have no descriptions"),
     ("rules-hold", "rules in CEL are not evaluated"),
     ("rules-of-one-object-hold", "rules in CEL are not evaluated"),
-    ("versions-of-the-server-are-listed", "the server does not tell its address"),
+    ("version-is-told", "the server tells that it was not built with Go"),
+    ("what-is-going-takes-no-new-finalizers", "the cause is told once, not twice"),
 ];
 
 /// The heading of the list in the manual.

@@ -73,7 +73,8 @@ fn until(step: &Step, place: &Place) -> String {
         let output = Output::of(&mut words(step, place).0);
         let text = format!("{}{}", output.stdout, output.stderr);
         let plain = plain(&text);
-        if output.status == 0 && step.shows.iter().all(|words| plain.contains(words)) {
+        let shows = |words: &String| plain.contains(&words.replace("@NS", &place.namespace));
+        if output.status == 0 && step.shows.iter().all(shows) {
             return text;
         }
         if start.elapsed() > PATIENCE {

@@ -50,6 +50,12 @@ pub(super) fn sort(value: &mut Value) {
         Value::Object(map) => {
             map.sort_keys();
             map.values_mut().for_each(sort);
+            // the server orders them by their times, which may or may not be of the same second
+            if let Some(Value::Array(managed)) = map.get_mut("managedFields") {
+                managed.sort_by_cached_key(|it| {
+                    format!("{} {} {}", it["manager"], it["operation"], it["subresource"])
+                });
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(sort),
         _ => {}

@@ -30,7 +30,6 @@ pub(super) const CASES: &[Row] = rows![
     a_watch_of_a_field_selects shows "\"ADDED two 2\"";
     watching_one_object_reads_it shows "\"name\": \"two\"";
     a_watch_of_all_namespaces_selects shows "\"ADDED one 1\"";
-    a_watch_of_an_old_version_is_told_so shows "\"code\": 410", "\"Expired\"";
     a_watch_of_a_word_is_refused shows "\"code\": 500";
     initial_events_end_with_a_mark shows "\"BOOKMARK k8s.io/initial-events-end\"";
     initial_events_need_a_match shows "sendInitialEvents";
@@ -157,16 +156,6 @@ async fn a_watch_of_all_namespaces_selects(place: Place) -> Outcome {
     let fields = format!("metadata.namespace={}", place.namespace);
     let events = all.watch(&mine().fields(&fields), &since).await?;
     Ok(take(events, 3).await?.into())
-}
-
-async fn a_watch_of_an_old_version_is_told_so(place: Place) -> Outcome {
-    let path = "/api/v1/namespaces/@NS/configmaps?watch=true&resourceVersion=1&timeoutSeconds=5";
-    let mut events = raw(&place, path, "application/json").await?;
-    for event in &mut events {
-        // it names versions
-        event["object"]["message"] = Value::Null;
-    }
-    Ok(events.into())
 }
 
 async fn a_watch_of_a_word_is_refused(place: Place) -> Outcome {

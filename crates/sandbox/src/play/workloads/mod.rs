@@ -13,7 +13,7 @@
 //! | `services`, `endpoints` | load balancers; which pods are behind a service |
 //! | [`volumes`] | claims and volumes |
 //! | `expiry` | events are forgotten |
-//! | `objects`, `quantity` | what all of them say of objects |
+//! | `objects` | what all of them say of objects |
 
 mod cronjob;
 mod daemonset;
@@ -25,7 +25,6 @@ mod job;
 pub mod nodes;
 mod objects;
 pub mod pods;
-mod quantity;
 mod replicaset;
 mod services;
 mod statefulset;

@@ -7,13 +7,10 @@ use super::{
     seats::{Load, Needs, Seats},
 };
 use crate::{
-    kube::object::meta,
+    kube::{object::meta, quantity::Quantity},
     play::{
         Cluster,
-        workloads::{
-            objects::{items, text},
-            quantity::thousandths,
-        },
+        workloads::objects::{items, text},
     },
 };
 
@@ -40,11 +37,7 @@ impl Misfit {
 
 /// What a node offers of a resource, in thousandths.
 pub fn allocatable(node: &Value, name: &str) -> i128 {
-    match &node["status"]["allocatable"][name] {
-        Value::String(amount) => thousandths(amount),
-        Value::Number(amount) => thousandths(&amount.to_string()),
-        _ => 0,
-    }
+    Quantity::thousandths(&node["status"]["allocatable"][name])
 }
 
 /// The filters that need no other node, in the order of the real ones: the first that refuses is the reason.

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    kube::store::{Change, Key},
+    kube::{
+        quantity::Quantity,
+        store::{Change, Key},
+    },
     play::{
         Cluster,
-        workloads::{
-            objects::{is_finished, items, text},
-            quantity::thousandths,
-        },
+        workloads::objects::{is_finished, items, text},
     },
 };
 
@@ -54,7 +54,7 @@ pub fn needs(pod: &Value) -> Needs {
         requests
             .into_iter()
             .flatten()
-            .map(|(name, value)| (name.clone(), thousandths(&plain(value))))
+            .map(|(name, value)| (name.clone(), Quantity::thousandths(value)))
             .collect()
     };
     let add = |sum: &mut Needs, more: &Needs| {
@@ -88,14 +88,9 @@ pub fn needs(pod: &Value) -> Needs {
     }
     let overhead = spec["overhead"].as_object();
     for (name, amount) in overhead.into_iter().flatten() {
-        *sum.entry(name.clone()).or_default() += thousandths(&plain(amount));
+        *sum.entry(name.clone()).or_default() += Quantity::thousandths(amount);
     }
     sum
-}
-
-/// A quantity as text; it may have been written as a number.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Seats {

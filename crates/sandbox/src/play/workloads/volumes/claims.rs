@@ -12,6 +12,7 @@ use super::{
 use crate::{
     kube::{
         object::{is_going, meta},
+        quantity::Quantity,
         select::Selector,
         store::{Change, Key},
     },
@@ -21,7 +22,6 @@ use crate::{
         workloads::{
             Pace,
             objects::{AGAIN, annotation, items, key_of, text},
-            quantity::thousandths,
         },
     },
 };
@@ -72,11 +72,11 @@ impl Controller for Claims {
 }
 
 fn wanted(claim: &Value) -> i128 {
-    thousandths(text(&claim["spec"]["resources"]["requests"]["storage"]))
+    Quantity::thousandths(&claim["spec"]["resources"]["requests"]["storage"])
 }
 
 fn capacity(volume: &Value) -> i128 {
-    thousandths(text(&volume["spec"]["capacity"]["storage"]))
+    Quantity::thousandths(&volume["spec"]["capacity"]["storage"])
 }
 
 impl Claims {
