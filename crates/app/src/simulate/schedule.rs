@@ -136,10 +136,7 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
         played.store.kill(kill);
         let life = played.live(flow, Options::default());
         let ended = match vanish {
-            Some(after) => match tokio::time::timeout(after, life).await {
-                Ok(ended) => Some(ended),
-                Err(_) => None,
-            },
+            Some(after) => tokio::time::timeout(after, life).await.ok(),
             None => Some(life.await),
         };
         played.store.kill(None);

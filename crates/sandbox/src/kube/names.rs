@@ -105,7 +105,7 @@ fn key_trouble(key: &str) -> Option<String> {
     let parts: Vec<&str> = key.split('/').collect();
     let name = match parts.as_slice() {
         [name] => name,
-        [prefix, _] if prefix.is_empty() => return Some("prefix part must be non-empty".into()),
+        ["", _] => return Some("prefix part must be non-empty".into()),
         [prefix, _] if !is_subdomain(prefix) => return Some(PREFIX.into()),
         [_, name] => name,
         _ => return Some(QUALIFIED.into()),

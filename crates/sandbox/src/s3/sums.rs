@@ -11,7 +11,6 @@ use super::refusal::{Refusal, Result};
 
 /// A kind of checksum, by the name it has in headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[expect(clippy::upper_case_acronyms, reason = "the names of the algorithms")]
 pub enum Kind {
     /// 32 bits.
     CRC32,

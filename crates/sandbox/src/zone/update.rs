@@ -129,11 +129,7 @@ fn one(zone: &mut Data, record: &Record, touched: &mut Vec<Touched>) {
                 }
             }
         }
-        DNSClass::ANY if !vital => {
-            if zone.remove(name, kind) {
-                touched.push((name.clone(), kind));
-            }
-        }
+        DNSClass::ANY if !vital && zone.remove(name, kind) => touched.push((name.clone(), kind)),
         DNSClass::NONE if kind != RecordType::SOA => {
             let Some(set) = zone.set(name, kind) else { return };
             let left: Vec<RData> = set.data.iter().filter(|data| **data != record.data).cloned().collect();

@@ -44,7 +44,7 @@ impl Bind {
             let server = runtime.block_on(Server::start(Arc::new(zones()), ([127, 0, 0, 1], 0).into()));
             tell.send((server.expect("it starts"), runtime.handle().clone())).expect("somebody waits");
             // Until the other end is dropped.
-            drop(ended.recv());
+            let _ended = ended.recv();
         });
         let (server, runtime) = told.recv().expect("it starts");
         Some(Self { port: server.address.port(), _server: server, _runtime: runtime, _end: end })

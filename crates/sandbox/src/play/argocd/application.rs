@@ -277,7 +277,7 @@ fn invalid(work: &Work<'_>) -> Conditions {
     for source in all {
         let (url, chart) = (text(source, "repoURL"), text(source, "chart"));
         let nothing = text(source, "path").is_empty() && chart.is_empty();
-        if url.is_empty() || (nothing && !(several && !text(source, "ref").is_empty())) {
+        if url.is_empty() || (nothing && (!several || text(source, "ref").is_empty())) {
             return one(if several {
                 format!(
                     "spec.source.repoURL and either source.path, source.chart, or source.ref are required for source {source}"

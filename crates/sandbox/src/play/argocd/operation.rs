@@ -88,7 +88,6 @@ fn backoff(retry: &Value, count: u64) -> SignedDuration {
     let first = duration(text(said, "duration")).unwrap_or(SignedDuration::from_secs(5));
     let most = duration(text(said, "maxDuration")).unwrap_or(SignedDuration::from_mins(3));
     let factor = said["factor"].as_f64().unwrap_or(2.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "retries are few")]
     let seconds = first.as_secs_f64() * factor.powi(count.min(64) as i32);
     SignedDuration::try_from_secs_f64(seconds).unwrap_or(most).min(most)
 }

@@ -35,13 +35,16 @@ const PASSED_ON: &[&str] = &[
     "GIT_SSL_CAPATH",
 ];
 
+/// A repository and a commit, with its files.
+type Known = ((String, String), Arc<Files>);
+
 /// Real repositories: `https://`, `http://` and `file://`. Symbolic links and submodules are left out.
 ///
 /// Calls block until `git` is done or the limit is over; only processes that this made are ended.
 pub struct Git {
     cache: PathBuf,
     limit: Duration,
-    known: Mutex<VecDeque<((String, String), Arc<Files>)>>,
+    known: Mutex<VecDeque<Known>>,
     /// One `git` at a time in each cache.
     busy: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
 }

@@ -29,7 +29,7 @@ pub async fn create_bucket(wire: &Wire, request: S3Request<CreateBucketInput>) -
     }
     let lock = input.object_lock_enabled_for_bucket.unwrap_or(false);
     wire.gate.store.create_bucket(&account, &input.bucket, &wire.region, lock)?;
-    Ok(CreateBucketOutput { location: Some(format!("/{}", input.bucket)), ..Default::default() })
+    Ok(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) })
 }
 
 pub async fn delete_bucket(wire: &Wire, request: S3Request<DeleteBucketInput>) -> Result<DeleteBucketOutput> {
@@ -51,7 +51,6 @@ pub async fn list_buckets(wire: &Wire, request: S3Request<ListBucketsInput>) -> 
         name: Some(about.name),
         creation_date: Some(time(about.made)),
         bucket_region: Some(about.region),
-        ..Default::default()
     });
     Ok(ListBucketsOutput {
         buckets: Some(buckets.collect()),
@@ -140,6 +139,7 @@ macro_rules! documents {
         $put:ident($put_input:ty) -> $put_output:ty as |$written:ident| $wish:expr,
         $delete:ident($delete_input:ty) -> $delete_output:ty,
     })*) => { $(
+        #[allow(clippy::needless_update, reason = "some of the outputs have this field alone")]
         pub async fn $get(wire: &Wire, request: S3Request<$get_input>) -> Result<$get_output> {
             let $read: $document = read(wire, &request.input.bucket, $kind)?;
             Ok($get_output { $field: Some($value), ..Default::default() })

@@ -177,9 +177,7 @@ impl Teller<'_> {
         let stays = container["restartPolicy"] == "Always";
         let reached = match self.stage {
             Stage::Creating | Stage::Unpullable => None,
-            Stage::Init { index, since } => {
-                (place < *index || place == *index).then_some((place < *index, *since))
-            }
+            Stage::Init { index, since } => (place <= *index).then_some((place < *index, *since)),
             Stage::Running { since, .. } | Stage::Backoff { since, .. } | Stage::Ended { since, .. } => {
                 Some((true, *since))
             }

@@ -90,7 +90,6 @@ fn add_regex(all: &mut Functions) {
     });
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn fill(all: &mut Functions) {
     add_regex(all);
     add_one(all, "trim", |it| it.trim().to_owned());
