@@ -277,6 +277,7 @@ mod tests {
         zones.create("example.test", ZoneSettings::default(), &[foreign]).expect("made");
         let around = Around { zones: Some(zones.clone()), ..Around::default() };
         let cluster = Cluster { name: "one".into(), api: Api::new(now, 1), around };
+        cluster.api.begin(6443);
         let container = json!({"name": "dns", "image": "registry.k8s.io/external-dns/external-dns:v0.20.0", "args": args});
         cluster
             .create(

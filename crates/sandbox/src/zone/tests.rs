@@ -83,9 +83,9 @@ fn values(answer: &Message) -> Vec<String> {
 #[test]
 fn questions_have_the_answers_of_an_authority() {
     let zones = zones();
-    let answer = ask(&zones, "WWW.example.test", RecordType::A);
+    let answer = ask(&zones, "www.example.test", RecordType::A);
     assert!(answer.metadata.authoritative && !answer.metadata.recursion_available);
-    assert_eq!(values(&answer), ["WWW.example.test. 192.0.2.1", "WWW.example.test. 192.0.2.2"]);
+    assert_eq!(values(&answer), ["www.example.test. 192.0.2.1", "www.example.test. 192.0.2.2"]);
     assert_eq!(
         values(&ask(&zones, "docs.example.test", RecordType::A)),
         [

@@ -19,6 +19,7 @@ impl Site {
         let time = clock.clone();
         let now = Arc::new(move || Timestamp::from_second(time.load(Ordering::Relaxed)).expect("a time"));
         let cluster = Cluster { name: "one".into(), api: Api::new(now, 1), around: Around::default() };
+        cluster.api.begin(6443);
         let site = Self { players: Players::new(cluster, vec![Box::new(CertManager)]), clock };
         for (plural, kind, scope) in [
             ("issuers", "Issuer", "Namespaced"),

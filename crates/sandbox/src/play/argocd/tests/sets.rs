@@ -25,7 +25,7 @@ fn template(name: &str, path: &str, namespace: &str) -> Value {
 
 fn condition(stage: &Stage, name: &str, kind: &str) -> (String, String, String) {
     let set = stage.get("argoproj.io/applicationsets", "argocd", name).expect("there");
-    let all = set["status"]["conditions"].as_array().expect("conditions");
+    let all = set["status"]["conditions"].as_array().unwrap_or_else(|| panic!("no conditions: {set:#}"));
     let it = all.iter().find(|it| it["type"] == kind).expect("that condition");
     let part = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
     (part("status"), part("reason"), part("message"))
