@@ -49,6 +49,8 @@ impl Sandbox {
     /// # Errors
     /// `P0801` when the folder cannot be made.
     pub fn of(state: &Path) -> Result<Self, Failure> {
+        // The process has a working directory of its own.
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         let folder = state.join("sandbox");
         let place = Place::open(&folder).map_err(|error| {
             Failure::new(
@@ -59,7 +61,7 @@ impl Sandbox {
             .caused_by(&error)
             .hint("choose another state directory with `--state PATH`")
         })?;
-        Ok(Self { state: state.to_owned(), place })
+        Ok(Self { state, place })
     }
 
     /// Where it keeps what it has.

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A bed with a spec whose cluster is behind `server`; without one, its kubeconfig is missing.
 fn bed(server: Option<&str>) -> Bed {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     if let Some(server) = server {
         fs_err::create_dir(bed.path().join(".kube")).expect("the bed is writable");
         let kubeconfig = format!(

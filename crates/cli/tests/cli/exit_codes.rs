@@ -15,7 +15,7 @@ fn every_code_that_a_command_alone_can_yield() {
         (2, &["upp"]),
         (2, &["explain", "P4242"]),
         (2, &["validate", "nowhere.yaml"]),
-        (2, &["up"]),
+        (2, &["up", "--file", "nowhere.yaml"]),
         (2, &["resume"]),
     ];
     for (code, words) in table {

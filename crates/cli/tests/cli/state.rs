@@ -17,7 +17,7 @@ fn an_empty_state_has_nothing_to_show() {
 fn the_state_lies_in_the_xdg_directory_unless_it_is_moved() {
     let bed = Bed::new();
     bed.run(&["plan", "down"]);
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     let made = |command: &mut assert_cmd::Command, place: &str| {
         command.args(["plan", "down"]).output().expect("the program starts");
         assert!(bed.path().join(place).join("platform.db").exists(), "nothing in {place}");
@@ -32,7 +32,7 @@ fn the_state_lies_in_the_xdg_directory_unless_it_is_moved() {
 #[test]
 fn an_empty_or_relative_place_is_none() {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     bed.command(&["plan", "down"]).env("PLATFORM_STATE", "").output().expect("the program starts");
     assert!(bed.path().join(".local/state/platform/platform.db").exists());
     bed.command(&["plan", "down"]).env("HOME", "relative").output().expect("the program starts");
@@ -62,7 +62,7 @@ fn a_platform_that_is_not_there_is_not_found() {
         let said = bed.run(&[words, &["--output", "json"]].concat());
         assert_eq!((said.code, said.json()["error"]["code"].as_str()), (2, Some("P0915")), "{words:?}");
     }
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     assert_eq!(bed.run(&["down", "--yes"]).code, 1);
     for words in
         [&["status", "nope"][..], &["runs", "--platform", "nope"], &["lock", "release", "--platform", "nope"]]

@@ -34,7 +34,7 @@ fn an_unfinished_command_is_answered_with_its_help() {
 #[test]
 fn a_full_disk_behind_stdout_is_an_error() {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     for words in [
         &["schema"][..],
         &["explain"],

@@ -35,7 +35,7 @@ fn the_examples_are_valid() {
 #[test]
 fn what_the_blueprint_cannot_make_is_found() {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     let text = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
     for (right, wrong, code, hint) in [
         ("addons: [velero]", "addons: [valero]", "P0609", "did you mean `velero`?"),
@@ -74,7 +74,7 @@ fn what_the_blueprint_cannot_make_is_found() {
 #[test]
 fn standard_input_is_a_file_too() {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     let text = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
     let said = bed.said(bed.command(&["validate", "-"]).write_stdin(text.clone()).output().expect("starts"));
     assert_eq!((said.code, said.stdout.as_str()), (0, "-: valid\n"));
@@ -118,7 +118,7 @@ fn every_bad_spec_exits_2_and_every_finding_has_a_place_a_code_with_a_page_and_a
 fn several_files_are_all_checked_though_the_first_is_bad() {
     let bed = Bed::new();
     bed.write("bad.yaml", "kind: Platform\nkind: Platform\n");
-    assert_eq!(bed.run(&["init", "--file", "good.yaml"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing", "--file", "good.yaml"]).code, 0);
     let said = bed.run(&["validate", "bad.yaml", "good.yaml"]);
     assert_eq!(said.code, 2);
     assert!(said.stdout.contains("good.yaml: valid"), "{said:?}");
@@ -127,7 +127,7 @@ fn several_files_are_all_checked_though_the_first_is_bad() {
 #[test]
 fn a_finding_shows_the_line_and_points_at_the_column() {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     let text = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
     bed.write("platform.yaml", &text.replacen("kind: Platform", "kind: Platfrom", 1));
     insta::assert_snapshot!(bed.run(&["validate"]).story());
@@ -162,7 +162,7 @@ fn a_file_that_is_not_there_is_named() {
 #[test]
 fn what_init_writes_is_valid_and_is_never_overwritten() {
     let bed = Bed::new();
-    assert_eq!(bed.run(&["init"]).code, 0);
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
     let written = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
     assert_eq!(bed.run(&["validate"]).code, 0);
     assert_eq!(bed.run(&["init", "--output", "json"]).json()["error"]["code"], "P0904");

@@ -102,6 +102,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
 
     tokio::select! {
         () = stop.cancelled() => {}
+        () = folder_gone(place) => stop.cancel(),
         _ = terminated.recv() => stop.cancel(),
         _ = interrupted.recv() => stop.cancel(),
     }
@@ -114,6 +115,16 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
         let _gone = std::fs::remove_file(file);
     }
     Ok(())
+}
+
+/// How often it is looked whether the folder is still there.
+const STILL_THERE: Duration = Duration::from_secs(2);
+
+/// Returns when somebody has removed the folder: there is nothing left to serve.
+async fn folder_gone(place: &Place) {
+    while place.folder().exists() {
+        tokio::time::sleep(STILL_THERE).await;
+    }
 }
 
 /// How long the credentials in a kubeconfig for people last.

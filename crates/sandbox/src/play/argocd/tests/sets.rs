@@ -140,7 +140,7 @@ fn generators_in_both_styles() {
             "s",
             &json!({"goTemplate": go, "generators": generators, "template": template(name, "apps/one", "default")}),
         );
-        stage.settle();
+        stage.after(1);
         assert_eq!(apps(&stage), wanted, "{what}: {:?}", condition(&stage, "s", "ErrorOccurred"));
         assert_eq!(condition(&stage, "s", "ResourcesUpToDate").0, "True", "{what}");
     }
