@@ -28,6 +28,9 @@ struct Searched {
 /// at, the report says so as its error.
 pub(crate) async fn complete(app: &App, doors: &Doors, model: &Model, report: RunReport) -> RunReport {
     let Some(run) = ended(&report) else { return report };
+    let mut report = report;
+    // It is being searched now.
+    report.findings.retain(|finding| *finding != not_searched());
     let found = inventory::search(doors, model, app.clock.now()).await;
     let blind = (!found.blind.is_empty()).then(|| {
         let failure = Failure::new(
