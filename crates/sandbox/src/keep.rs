@@ -136,11 +136,6 @@ impl Book {
         self.keeper.0.is_some()
     }
 
-    /// Whether anything is kept: otherwise nobody has to write anything out.
-    pub fn keeps(&self) -> bool {
-        self.keeper.0.is_some()
-    }
-
     /// Writes an entry, or writes it anew. It is on disk when [`Keeper::kept`] says so.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         if self.keeper.0.is_some() {
@@ -164,17 +159,6 @@ impl Book {
             .fetch_all(&shelf.pool)
             .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-    }
-
-    /// Removes every entry.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn clear(&self) -> Result<(), sqlx::Error> {
-        for (key, _) in self.load().await? {
-            self.remove(&key);
-        }
-        Ok(())
     }
 
     fn entry(&self, key: &str, bytes: Option<Vec<u8>>) {

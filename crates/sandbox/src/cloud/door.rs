@@ -35,6 +35,30 @@ pub enum Broken {
     Silence,
 }
 
+impl Broken {
+    /// Ends a call without an answer as this one does: at once, or never.
+    ///
+    /// # Errors
+    /// Itself, when the connection breaks.
+    pub async fn end<T>(self) -> Result<T, Self> {
+        match self {
+            Self::Silence => std::future::pending().await,
+            Self::Reset => Err(self),
+        }
+    }
+
+    /// An answer, unless its extensions say that a fault has taken it away.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub async fn or(answer: Response<Body>) -> Result<Response<Body>, Self> {
+        match answer.extensions().get::<Self>() {
+            Some(broken) => broken.end().await,
+            None => Ok(answer),
+        }
+    }
+}
+
 impl Cloud {
     /// Answers an HTTP request.
     ///

@@ -113,7 +113,7 @@ impl State {
     }
 
     pub fn save_meta(&self, book: &Book) {
-        if book.keeps()
+        if book.is_kept()
             && let Ok(bytes) = serde_json::to_vec(&self.meta)
         {
             book.put(META, &bytes);
@@ -182,7 +182,7 @@ impl State {
 
     /// Writes a thing, seen by readers from `seen` on.
     pub fn put(&mut self, thing: Thing, now: Timestamp, seen: Timestamp, book: &Book) {
-        if book.keeps()
+        if book.is_kept()
             && let Ok(bytes) = serde_json::to_vec(&thing)
         {
             book.put(&thing.id, &bytes);
@@ -229,7 +229,7 @@ impl State {
             return;
         }
         thing.outputs[key] = value;
-        if book.keeps()
+        if book.is_kept()
             && let Ok(bytes) = serde_json::to_vec(thing)
         {
             book.put(id, &bytes);

@@ -20,13 +20,16 @@ use rustls::{
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cloud::door::Broken,
-    parts::faults::{Point, Refuses},
+    parts::{
+        connections::each,
+        faults::{Point, Refuses},
+    },
 };
 
 use super::{
@@ -296,36 +299,23 @@ impl Server {
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, api: Api, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Ok((socket, _)) = accepted else { continue };
+    each(listener, stop, move |socket| {
         let (tls, api) = (tls.clone(), api.clone());
-        connections.spawn(async move {
+        async move {
             let Ok(stream) = tls.accept(socket).await else { return };
             let certificates: Arc<[CertificateDer<'static>]> =
                 stream.get_ref().1.peer_certificates().unwrap_or_default().into();
             let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
                 let (api, certificates) = (api.clone(), certificates.clone());
-                async move {
-                    let answer = known(&api, &certificates, request).await;
-                    match answer.extensions().get::<Broken>() {
-                        Some(Broken::Silence) => std::future::pending().await,
-                        Some(broken) => Err(*broken),
-                        None => Ok(answer),
-                    }
-                }
+                async move { Broken::or(known(&api, &certificates, request).await).await }
             });
             // A client that goes away in the middle of an answer is its own business.
             let _gone = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
-        });
-    }
+        }
+    })
+    .await;
 }
 
 /// Answers whoever shows these certificates, or what the request holds.

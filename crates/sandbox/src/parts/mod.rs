@@ -11,9 +11,11 @@
 //! | [`ids`], [`tags`] | ids; tags and filters by tag |
 //! | [`tokens`] | client tokens: the same request twice makes one thing |
 //! | [`paging`] | lists in pages |
+//! | [`connections`] | a socket's connections, served until told to stop |
 
 pub mod calls;
 pub mod chance;
+pub mod connections;
 pub mod faults;
 pub mod history;
 pub mod ids;

@@ -67,11 +67,6 @@ impl Place {
         self.0.join("sandbox.log")
     }
 
-    /// Where its bare Git repositories are.
-    pub fn repositories(&self) -> PathBuf {
-        self.0.join("git")
-    }
-
     /// What it has fetched of other repositories.
     pub fn fetched(&self) -> PathBuf {
         self.0.join("fetched")

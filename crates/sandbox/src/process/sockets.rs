@@ -13,7 +13,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ use crate::{
     cloud::{Cloud, door::Broken},
     keep::{Book, Keeper},
     kube::auth::Identity,
+    parts::connections::each,
     s3,
     world::{Addresses, World},
     zone,
@@ -123,16 +124,9 @@ async fn accept(
     keeper: Keeper,
     stop: CancellationToken,
 ) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Ok((socket, _)) = accepted else { continue };
+    each(listener, stop, move |socket| {
         let (tls, cloud, keeper) = (tls.clone(), cloud.clone(), keeper.clone());
-        connections.spawn(async move {
+        async move {
             let Ok(stream) = tls.accept(socket).await else { return };
             let service = service_fn(move |request: Request<Incoming>| {
                 let (cloud, keeper) = (cloud.clone(), keeper.clone());
@@ -143,8 +137,9 @@ async fn accept(
             let _gone = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
-        });
-    }
+        }
+    })
+    .await;
 }
 
 async fn answer(
@@ -153,8 +148,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Broken> {
     match cloud.respond(request).await {
-        Err(Broken::Silence) => std::future::pending().await,
-        Err(broken) => Err(broken),
+        Err(broken) => broken.end().await,
         Ok(response) => {
             // What the call made elsewhere (a cluster's first objects) outlives the process as well.
             let _told = keeper.kept().await;

@@ -10,9 +10,11 @@ use s3s::{
     config::{S3Config, StaticConfigProvider},
     service::{S3Service, S3ServiceBuilder},
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+use crate::parts::connections::each;
 
 use super::{
     gate::Gate,
@@ -67,16 +69,9 @@ async fn accept(
     service: S3Service,
     stop: CancellationToken,
 ) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Ok((socket, _)) = accepted else { continue };
+    each(listener, stop, move |socket| {
         let (tls, service) = (tls.clone(), service.clone());
-        connections.spawn(async move {
+        async move {
             let server = auto::Builder::new(TokioExecutor::new());
             // A client that goes away in the middle of an answer is its own business.
             let _gone = match tls {
@@ -86,6 +81,7 @@ async fn accept(
                 }
                 None => server.serve_connection(TokioIo::new(socket), service).await,
             };
-        });
-    }
+        }
+    })
+    .await;
 }

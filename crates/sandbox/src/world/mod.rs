@@ -306,7 +306,7 @@ impl World {
         let answered = hosted.cluster.api.respond(request).await;
         self.touch(id);
         self.calm();
-        broken(answered).await
+        Broken::or(answered).await
     }
 
     /// Answers a request to the cloud's API in virtual time.
@@ -322,7 +322,7 @@ impl World {
         let answered = self.inner.cloud.respond(request).await;
         self.calm();
         match answered {
-            Err(Broken::Silence) => std::future::pending().await,
+            Err(broken) => broken.end().await,
             answered => answered,
         }
     }
@@ -369,15 +369,6 @@ impl World {
     fn settle(&self, id: &str) {
         let next = self.hosted(id).and_then(|hosted| hosted.settle());
         locked(&self.inner.due).set(id, next);
-    }
-}
-
-/// An answer that a fault takes away.
-async fn broken(response: Response<Body>) -> Result<Response<Body>, Broken> {
-    match response.extensions().get::<Broken>() {
-        Some(Broken::Silence) => std::future::pending().await,
-        Some(broken) => Err(*broken),
-        None => Ok(response),
     }
 }
 
