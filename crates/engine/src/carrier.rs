@@ -184,6 +184,8 @@ impl Carrier {
         let mut heard = Vec::new();
         let mut landed = None;
         tokio::select! {
+            // The same story whenever it is played again: no dice of the runtime's.
+            biased;
             result = stored(&mut self.flight) => landed = Some(result),
             _ = self.hear.recv_many(&mut heard, room), if room > 0 => {}
             () = timer => {}

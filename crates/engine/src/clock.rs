@@ -31,7 +31,15 @@ impl SystemClock {
     /// # Panics
     /// Outside a tokio runtime whose time is enabled.
     pub fn start() -> Self {
-        Self { wall: Timestamp::now(), started: tokio::time::Instant::now() }
+        Self::starting(Timestamp::now())
+    }
+
+    /// Takes it to be this time now. A simulation that began at another time would be another simulation.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn starting(wall: Timestamp) -> Self {
+        Self { wall, started: tokio::time::Instant::now() }
     }
 }
 

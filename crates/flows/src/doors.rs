@@ -17,7 +17,7 @@ use platform_spec::{Class, Code, Failure, secret::SecretRef};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use crate::trees::TreeStore;
+use crate::{installs::Installs, trees::TreeStore};
 
 /// The doors.
 pub struct Doors {
@@ -29,6 +29,8 @@ pub struct Doors {
     pub git: Arc<dyn Repositories>,
     /// Rendered trees.
     pub trees: TreeStore,
+    /// What installs Argo CD.
+    pub installs: Installs,
     /// The ways to clusters and zones.
     pub roads: Arc<dyn Roads>,
     clusters: Mutex<HashMap<String, Open>>,
@@ -55,6 +57,9 @@ pub trait Roads: Send + Sync {
 
     /// Sends what is said to a zone's server by this way.
     fn zone(&self, dns: Dns) -> Dns;
+
+    /// What time it is where they lead.
+    fn now(&self) -> Timestamp;
 }
 
 /// The network.
@@ -68,6 +73,10 @@ impl Roads for Network {
 
     fn zone(&self, dns: Dns) -> Dns {
         dns
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
     }
 }
 
@@ -107,7 +116,21 @@ impl Doors {
         trees: TreeStore,
         roads: Arc<dyn Roads>,
     ) -> Self {
-        Self { providers, artifacts, git, trees, roads, clusters: Mutex::default() }
+        Self {
+            providers,
+            artifacts,
+            git,
+            trees,
+            installs: Installs::default(),
+            roads,
+            clusters: Mutex::default(),
+        }
+    }
+
+    /// Takes what installs Argo CD from where others have read it.
+    #[must_use]
+    pub fn with_installs(self, installs: Installs) -> Self {
+        Self { installs, ..self }
     }
 
     /// The provider of a kind.
@@ -137,7 +160,7 @@ impl Doors {
         let mut open = self.clusters.lock().await;
         if let Some(Open { cluster, expires: Some(expires) }) = open.get(name)
             && server.as_deref() == Some(cluster.server().trim_end_matches('/'))
-            && expires.duration_since(Timestamp::now()) > ENOUGH
+            && expires.duration_since(self.roads.now()) > ENOUGH
         {
             return Ok(cluster.clone());
         }

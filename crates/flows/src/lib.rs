@@ -8,6 +8,7 @@
 //! | [`inventory`] | the search that `down` ends with |
 //! | [`doors`] | what steps reach the world through |
 //! | [`handles`] | the secrets that a model uses, followed before a run |
+//! | [`installs`] | what installs Argo CD, read once |
 //! | [`trees`] | rendered trees on disk, by digest |
 
 mod draft;
@@ -15,6 +16,7 @@ mod draft;
 pub mod doors;
 pub mod down;
 pub mod handles;
+pub mod installs;
 pub mod inventory;
 pub mod steps;
 pub mod trees;
@@ -23,6 +25,7 @@ pub mod wish;
 
 pub use doors::Doors;
 pub use down::down;
+pub use installs::Installs;
 pub use steps::registry;
 pub use up::up;
 pub use wish::Wish;

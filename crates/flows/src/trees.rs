@@ -80,11 +80,11 @@ impl TreeStore {
     fn write(&self, path: &Path, json: &[u8]) -> io::Result<()> {
         use io::Write as _;
         fs_err::create_dir_all(&self.folder)?;
-        let half = path.with_extension(format!("half-{}", std::process::id()));
-        let mut file = fs_err::File::create(&half)?;
-        file.write_all(json)?;
-        file.sync_all()?;
-        fs_err::rename(&half, path)?;
+        // Of its own name, and gone when this fails: others may be writing the same tree.
+        let mut half = tempfile::Builder::new().prefix(".half-").tempfile_in(&self.folder)?;
+        half.write_all(json)?;
+        half.as_file().sync_all()?;
+        half.persist(path).map_err(|error| error.error)?;
         fs_err::File::open(&self.folder)?.sync_all()
     }
 

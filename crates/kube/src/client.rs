@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request, header};
+use jiff::Timestamp;
 use kube::{
     Client, Config,
     client::{APIGroupDiscoveryList, Body},
@@ -30,11 +31,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LIST_AGAIN: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Tells the time.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// One cluster's Kubernetes API. Cheap to clone; clones share connections and the catalogue of kinds.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     server: Arc<str>,
+    clock: Now,
     catalog: Arc<RwLock<Option<Arc<Catalog>>>>,
 }
 
@@ -92,7 +97,7 @@ impl Cluster {
 
     /// Takes a client made elsewhere: a test's, or one with a transport of its own. `server` is for messages.
     pub fn from_client(client: Client, server: &str) -> Self {
-        Self { client, server: server.into(), catalog: Arc::default() }
+        Self { client, server: server.into(), clock: Arc::new(Timestamp::now), catalog: Arc::default() }
     }
 
     /// Reaches an API server by a function instead of the network: a simulation answers in the same process. `server` is
@@ -104,6 +109,17 @@ impl Cluster {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         Self::from_client(Client::new(tower::service_fn(answer), "default"), server)
+    }
+
+    /// Takes the time from somewhere else than the wall clock: what has waited for long is judged by it.
+    #[must_use]
+    pub fn with_clock(self, clock: Now) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// What time it is where the cluster is.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// The API server's address.

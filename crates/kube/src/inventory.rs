@@ -199,8 +199,7 @@ impl Cluster {
                 self.delete_all(now).await?;
                 left = self.inventory(&search).await?;
             }
-            if left.iter().any(|one| one.wave() == wave && !one.controlled && !one.is_stuck(Timestamp::now()))
-            {
+            if left.iter().any(|one| one.wave() == wave && !one.controlled && !one.is_stuck(self.now())) {
                 break;
             }
         }
@@ -220,7 +219,11 @@ impl Cluster {
         self.still_there(objects).await
     }
 
-    async fn still_there(&self, objects: &[ObjectRef]) -> Result<Vec<Remaining>, Failure> {
+    /// Which of these objects are there.
+    ///
+    /// # Errors
+    /// The classified refusal.
+    pub async fn still_there(&self, objects: &[ObjectRef]) -> Result<Vec<Remaining>, Failure> {
         let distinct: BTreeSet<&ObjectRef> = objects.iter().collect();
         let found = at_once(distinct.into_iter().map(|object| self.get(object)).collect()).await?;
         Ok(found.iter().flatten().map(Remaining::of).collect())

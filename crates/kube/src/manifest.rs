@@ -2,7 +2,7 @@
 
 use platform_spec::{Class, Code, Failure};
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     object::{MANAGED_BY_LABEL, MANAGER, OWNER_LABEL, Object, ObjectRef},
@@ -96,13 +96,42 @@ impl Manifest {
 
     /// When it works: every CRD Established, every Deployment Available, every StatefulSet and DaemonSet ready.
     pub fn readiness(&self) -> Condition {
-        Condition::all_of(self.objects.iter().filter_map(|object| {
+        Condition::all_of(self.conditions())
+    }
+
+    /// As [`Self::readiness`], without the CRDs: an apply that went through has waited for those.
+    pub fn rollout(&self) -> Condition {
+        let workloads = |one: &Condition| !matches!(one, Condition::CrdEstablished { .. });
+        Condition::all_of(self.conditions().filter(workloads))
+    }
+
+    fn conditions(&self) -> impl Iterator<Item = Condition> {
+        self.objects.iter().filter_map(|object| {
             let mut id = object.id();
             if id.namespace.is_none() && id.group() == "apps" {
                 id.namespace.clone_from(&self.namespace);
             }
             Condition::ready(&id)
-        }))
+        })
+    }
+
+    /// Leaves out what does not fit.
+    #[must_use]
+    pub fn only(mut self, fits: impl Fn(&Object) -> bool) -> Self {
+        self.objects.retain(fits);
+        self
+    }
+
+    /// Takes the schemas out of CustomResourceDefinitions: they then accept everything.
+    #[must_use]
+    pub fn without_schemas(mut self) -> Self {
+        for object in self.objects.iter_mut().filter(|object| object.kind() == "CustomResourceDefinition") {
+            for version in object.value_mut()["spec"]["versions"].as_array_mut().into_iter().flatten() {
+                version["schema"]["openAPIV3Schema"] =
+                    json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+            }
+        }
+        self
     }
 
     /// The objects' names. Those without a namespace of their own are completed with [`Manifest::in_namespace`] only

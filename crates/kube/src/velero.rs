@@ -75,7 +75,7 @@ impl Cluster {
         let server = ObjectRef::namespaced("apps/v1", "Deployment", namespace, "velero");
         let (location, server, given) =
             futures::try_join!(self.get(&id), self.get(&server), self.credentials_given(namespace))?;
-        Ok(location::read(&id, location.as_ref(), server.as_ref(), given, Timestamp::now()))
+        Ok(location::read(&id, location.as_ref(), server.as_ref(), given, self.now()))
     }
 
     /// Asks Velero to look at a BackupStorageLocation again within ten seconds, by forgetting when it last did: that it

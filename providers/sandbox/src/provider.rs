@@ -1,6 +1,6 @@
 //! The contract's verbs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::Method;
@@ -13,6 +13,7 @@ use platform_provider::{
 use platform_spec::{Class, Code, Failure, report::Finding};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     ahead::Account,
@@ -28,6 +29,16 @@ use crate::{
 pub struct Sandbox {
     source: Arc<dyn Connect>,
     sessions: Sessions,
+    /// Kubeconfigs that are good for a while, by the cluster's id and address.
+    given: Mutex<BTreeMap<(String, String), Given>>,
+}
+
+/// A kubeconfig, as the cloud gave it.
+#[derive(Clone)]
+struct Given {
+    access: Access,
+    /// Until when it is given out again: half of its life is left then.
+    until: Instant,
 }
 
 /// A call about one resource, read once.
@@ -41,7 +52,7 @@ struct About<'a> {
 impl Sandbox {
     /// A provider for the sandbox that `source` leads to. Nothing is asked of it before the first call.
     pub fn new(source: Arc<dyn Connect>) -> Self {
-        Self { source, sessions: Sessions::default() }
+        Self { source, sessions: Sessions::default(), given: Mutex::default() }
     }
 
     async fn client(
@@ -142,7 +153,7 @@ impl Provider for Sandbox {
 
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {
         #[derive(Deserialize)]
-        struct Given {
+        struct Answer {
             kubeconfig: SecretString,
             expires_at: Timestamp,
         }
@@ -156,18 +167,28 @@ impl Provider for Sandbox {
                 .because(format!("the sandbox has no cluster `{}`", wish.stem()))
                 .hint("make it: `platform up`"));
         };
+        let now = Instant::now();
+        let cluster = (seen.id.clone(), seen.outputs["endpoint"].to_string());
+        if let Some(given) = self.given.lock().await.get(&cluster)
+            && now < given.until
+        {
+            return Ok(given.access.clone());
+        }
         let path = format!("/v1/clusters/{}/kubeconfig", seen.id);
         let given = client.ask(Method::POST, &path, &json!({ "ttl_s": KUBECONFIG_LASTS_S })).await;
         let given = given.map_err(|refusal| refusal.failed(&deed))?;
         // Without the error's own words: they may quote what they could not read.
-        let given = Given::deserialize(given).map_err(|_| {
+        let given = Answer::deserialize(given).map_err(|_| {
             Failure::new(Code::new("P0203"), Class::Bug, deed).because("the answer has no kubeconfig")
         })?;
-        Ok(Access {
+        let access = Access {
             kubeconfig: Kubeconfig::Value(given.kubeconfig),
             context: None,
             expires: Some(given.expires_at),
-        })
+        };
+        let until = now + Duration::from_secs(KUBECONFIG_LASTS_S / 2);
+        self.given.lock().await.insert(cluster, Given { access: access.clone(), until });
+        Ok(access)
     }
 
     async fn zone(&self, request: &ZoneRequest) -> Result<ZoneAccess, Failure> {
@@ -206,7 +227,7 @@ impl Provider for Sandbox {
 }
 
 /// How long a kubeconfig works: longer than a step, shorter than a working day.
-const KUBECONFIG_LASTS_S: u32 = 3600;
+const KUBECONFIG_LASTS_S: u64 = 3600;
 
 async fn account(client: &Client<'_>) -> Result<Account, Refusal> {
     let answer = client.ask(Method::GET, "/v1/account", &Value::Null).await?;

@@ -12,7 +12,7 @@ use platform_engine::{
     plan::Plan,
     store::{Holder, Store, StoreError},
 };
-use platform_flows::{Doors, Wish, down, inventory, registry, trees::TreeStore, up, wish};
+use platform_flows::{Doors, Installs, Wish, down, inventory, registry, trees::TreeStore, up, wish};
 use platform_provider::Provider;
 use platform_sandbox::{
     cloud,
@@ -30,6 +30,9 @@ use platform_spec::{Failure, Model, PlatformName, RunId, report::Orphan};
 use super::{git::PlayedGit, roads::Here};
 use crate::carry::Flow;
 
+/// When every simulated world begins.
+const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -37,6 +40,7 @@ const LEASE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Shared {
     renderer: Arc<Renderer>,
+    installs: Installs,
     folder: Arc<tempfile::TempDir>,
 }
 
@@ -48,6 +52,7 @@ impl Shared {
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             renderer: Arc::new(Renderer::new(Programs::default())),
+            installs: Installs::lean(),
             folder: Arc::new(tempfile::tempdir()?),
         })
     }
@@ -75,7 +80,7 @@ impl Played {
     /// # Errors
     /// When the world cannot be made.
     pub async fn new(model: Model, seed: u64, shared: &Shared) -> Result<Self, Failure> {
-        let clock = SystemClock::start();
+        let clock = SystemClock::starting(BEGINNING);
         let git = Arc::new(Memory::new());
         let regions = model.clusters.iter().filter_map(|cluster| cluster.region.as_deref());
         let options = regions
@@ -92,6 +97,7 @@ impl Played {
             renderer: shared.renderer.clone(),
             keeper: Keeper::memory(),
             rights: false,
+            owners: false,
         };
         let now = Arc::new(move || clock.now());
         let world = World::open(settings, now, None).await.map_err(|error| super::unplayable(&error))?;
@@ -116,13 +122,14 @@ impl Played {
         let provider: Arc<dyn Provider> = Arc::new(super::roads::provider(&self.world));
         let kinds = self.model.clusters.iter().map(|cluster| cluster.provider.kind.clone());
         let providers: BTreeMap<_, _> = kinds.map(|kind| (kind, provider.clone())).collect();
-        Ok(Arc::new(Doors::new(
+        let doors = Doors::new(
             providers,
             Artifacts::new(Sources::new(self.shared.path().join("artifacts")))?,
             Arc::new(PlayedGit(self.git.clone())),
             TreeStore::new(self.shared.path().join("trees")),
             Arc::new(Here(self.world.clone())),
-        )))
+        );
+        Ok(Arc::new(doors.with_installs(self.shared.installs.clone())))
     }
 
     /// The plan of a flow, from what the ledger says now.

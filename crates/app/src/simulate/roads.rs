@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use async_trait::async_trait;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use jiff::Timestamp;
 use platform_dns::{Dns, Road};
 use platform_flows::doors::Roads;
 use platform_kube::Cluster;
@@ -40,7 +41,12 @@ impl Roads for Here {
                 async move { world.ask_cluster(&id, request).await.map_err(io::Error::other) }
             },
             &server,
-        ))
+        )
+        .with_clock(self.0.clock()))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock()()
     }
 
     fn zone(&self, dns: Dns) -> Dns {

@@ -94,15 +94,23 @@ fn there(played: &Played) -> There {
 /// # Errors
 /// What was wrong.
 pub async fn play(model: &Model, seed: u64, shared: &Shared) -> Result<Tally, Flaw> {
+    let played = Played::new(model.clone(), seed, shared).await;
+    let played = played.map_err(|failure| Flaw { seed, what: format!("no world: {failure:?}") })?;
+    play_in(&played, seed).await
+}
+
+/// Plays one schedule in a new world.
+///
+/// # Errors
+/// What was wrong.
+pub async fn play_in(played: &Played, seed: u64) -> Result<Tally, Flaw> {
     let mut dice = Dice { chance: Chance::new(seed), thrown: 0 };
     let flaw = |what: String| Flaw { seed, what };
-    let played = Played::new(model.clone(), seed, shared).await;
-    let played = played.map_err(|failure| flaw(format!("no world: {failure:?}")))?;
     let mut tally = Tally { schedules: 1, ..Tally::default() };
     for flow in [Flow::Up, Flow::Down] {
         played.world.faults().set(storm(&mut dice));
-        carry(&played, flow, &mut dice, &mut tally).await.map_err(flaw)?;
-        let found = there(&played);
+        carry(played, flow, &mut dice, &mut tally).await.map_err(flaw)?;
+        let found = there(played);
         let twice: Vec<_> = found.iter().filter(|(_, count)| **count > 1).collect();
         if !twice.is_empty() {
             return Err(flaw(format!("after {}: made twice: {twice:?}", flow.as_str())));

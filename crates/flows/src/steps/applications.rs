@@ -1,6 +1,6 @@
 //! Argo CD's Applications: `argocd.synced` and `applications.remove`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -92,7 +92,7 @@ impl Refreshes {
 }
 
 /// How long after a refresh that has not helped the next one is asked for.
-const REFRESH_AGAIN: Duration = Duration::from_secs(5);
+const REFRESH_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 #[async_trait]
 impl Step for Synced {
@@ -120,20 +120,22 @@ impl Step for Synced {
             }
             return Ok(Observed::Differs { how: failure.message });
         }
-        let now = Timestamp::now();
+        let now = self.0.roads.now();
         if let Some(failure) = table.refused(now, PATIENCE)
             && Refreshes::go_on_for(call, now, PATIENCE)
         {
             return Err(failure);
         }
-        if table.is_stale(now) {
+        let just_asked =
+            Refreshes::of(call, now).is_some_and(|made| now.duration_since(made.last) < REFRESH_AGAIN);
+        if table.is_stale(now) && !just_asked {
             return Ok(Observed::Differs { how: lacks(&table) });
         }
         Ok(Observed::InProgress(wait_for(lacks(&table))))
     }
 
     fn intent(&self, call: &Call) -> Option<Value> {
-        let now = Timestamp::now();
+        let now = self.0.roads.now();
         let since = Refreshes::of(call, now).map_or(now, |made| made.since);
         Some(json!({ "refresh": "applications", "attempt": call.attempt, "since": since, "last": now }))
     }
@@ -150,7 +152,7 @@ impl Step for Synced {
         }
         cluster.refresh_stale(&table).await?;
         cluster.sync_again(&table).await?;
-        Ok(Progress::InProgress(Wait { look_after: REFRESH_AGAIN, ..wait_for(lacks(&table)) }))
+        Ok(Progress::InProgress(wait_for(lacks(&table))))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use platform_engine::step::{Call, Observed, Progress, Step, Wait};
 use platform_kube::{
-    Cluster, Manifest,
+    Cluster, Manifest, ObjectRef,
     apply::{Existing, Options},
     inventory::{Remaining, Search},
 };
@@ -78,6 +78,24 @@ pub(crate) fn waiting_for_gone(left: &[Remaining]) -> Wait {
     Wait { waiting_for: words, operation: Value::Null, look_after: Duration::from_secs(2) }
 }
 
+/// Objects that were told to go.
+#[derive(Serialize, Deserialize)]
+struct Going {
+    going: Vec<ObjectRef>,
+}
+
+/// How many of them are remembered by name; of more, all are searched for at each look.
+const BY_NAME: usize = 50;
+
+/// As [`waiting_for_gone`], with the names of what goes.
+fn going_on(left: &[Remaining]) -> Wait {
+    let wait = waiting_for_gone(left);
+    if left.len() > BY_NAME {
+        return wait;
+    }
+    Wait { operation: json!(Going { going: left.iter().map(|one| one.object.clone()).collect() }), ..wait }
+}
+
 /// Input of `objects.remove`.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct RemoveInput {
@@ -105,12 +123,19 @@ impl Step for Remove {
         let input: RemoveInput = input(call)?;
         let gone = || Observed::Matches { output: json!({ "gone": true }), ledger: input.ledger() };
         let Some(cluster) = reach_if_there(&self.0, &input.reach).await? else { return Ok(gone()) };
+        // While what was told to go still goes, only that is looked at: an inventory lists every kind there is.
+        if let Ok(Going { going }) = Going::deserialize(&call.memory.operation) {
+            let left = cluster.still_there(&going).await?;
+            if !left.is_empty() && left.iter().all(|one| one.deleting.is_some()) {
+                return Ok(Observed::InProgress(going_on(&left)));
+            }
+        }
         let left = cluster.inventory(&Search::owner(&input.owner)).await?;
         Ok(match left.as_slice() {
             [] => gone(),
             // While something is not yet told to go, there is something to do.
             _ if left.iter().all(|one| one.deleting.is_some()) && call.memory.intent.is_some() => {
-                Observed::InProgress(waiting_for_gone(&left))
+                Observed::InProgress(going_on(&left))
             }
             _ => Observed::Differs { how: format!("{} objects are ours", left.len()) },
         })
@@ -128,7 +153,7 @@ impl Step for Remove {
         };
         Ok(match left.as_slice() {
             [] => Progress::Done { output: json!({ "gone": true }), ledger: input.ledger() },
-            _ => Progress::InProgress(waiting_for_gone(&left)),
+            _ => Progress::InProgress(going_on(&left)),
         })
     }
 }

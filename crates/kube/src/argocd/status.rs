@@ -1,12 +1,14 @@
 //! How the Applications are: one row each, read from what Argo CD's controllers wrote.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 use platform_spec::{Class, Code, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::AppRef;
+use super::{API_VERSION, AppRef};
 use crate::{client::Cluster, wait::Verdict};
 
 const REFRESH: &str = "argocd.argoproj.io/refresh";
@@ -394,11 +396,20 @@ impl Cluster {
     /// # Errors
     /// The classified refusal.
     pub async fn applications(&self, expected: &[AppRef], at: &[At]) -> Result<Table, Failure> {
-        let looks = expected.iter().map(|app| async move {
-            let live = self.get(&app.object()).await?;
-            Ok::<_, Failure>(AppStatus::read(app, live.as_ref(), at))
+        // One list of each namespace: there may be thousands.
+        let namespaces: BTreeSet<&str> = expected.iter().map(|app| app.namespace.as_str()).collect();
+        let mut found = BTreeMap::new();
+        for namespace in namespaces {
+            for live in self.list(API_VERSION, "Application", Some(namespace)).await? {
+                let name = live["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                found.insert((namespace, name), live);
+            }
+        }
+        let rows = expected.iter().map(|app| {
+            let live = found.get(&(app.namespace.as_str(), app.name.clone()));
+            AppStatus::read(app, live, at)
         });
-        Ok(Table { rows: futures::future::try_join_all(looks).await? })
+        Ok(Table { rows: rows.collect() })
     }
 
     /// Asks Argo CD to compare those anew that are not at our commit or refused, past its cache of Git, and ends operations for
@@ -411,7 +422,7 @@ impl Cluster {
     pub async fn refresh_stale(&self, table: &Table) -> Result<Vec<AppRef>, Failure> {
         let mut asked = Vec::new();
         for row in table.rows.iter().filter(|row| row.exists) {
-            if row.is_outdated(Timestamp::now()) {
+            if row.is_outdated(self.now()) {
                 self.end_operation(&row.app).await?;
             }
             if row.at_commit {
@@ -420,7 +431,7 @@ impl Cluster {
                 {
                     asked.push(row.app.clone());
                 }
-                if !row.lingers(Timestamp::now()) && row.refused.is_none() {
+                if !row.lingers(self.now()) && row.refused.is_none() {
                     continue;
                 }
             }

@@ -37,6 +37,9 @@ pub struct Api {
     pub access: Arc<Access>,
     /// What goes wrong on purpose; nothing without it.
     pub faults: Option<Faults>,
+    /// Whether it counts who owns which fields after every write. Otherwise only server-side apply makes owners: half the
+    /// work, which a simulation of a thousand clusters does without.
+    pub owners: bool,
 }
 
 /// A request, without its transport.
@@ -58,6 +61,8 @@ pub struct Ask {
     pub user_agent: String,
     /// The body.
     pub body: Vec<u8>,
+    /// The object, from who has it already: then nothing is read from the body.
+    pub object: Option<Value>,
 }
 
 /// An answer, without its transport.
@@ -153,6 +158,7 @@ impl Api {
             identity: Arc::new(Identity::seeded(seed)),
             access: Arc::default(),
             faults: None,
+            owners: true,
         }
     }
 

@@ -24,6 +24,9 @@ const TYPES: &[&str] = &["application/json", "application/yaml", protobuf::TYPE]
 /// # Errors
 /// 415 for another type, 400 for what cannot be read.
 pub fn read(ask: &Ask) -> Result<Body, Refusal> {
+    if let Some(object) = &ask.object {
+        return Ok(Body { value: object.clone(), twice: Vec::new() });
+    }
     match ask.content_type.split(';').next().unwrap_or_default().trim() {
         "" | "application/json" | "*/*" => json(&ask.body),
         "application/yaml" => yaml(&ask.body),
@@ -37,7 +40,7 @@ pub fn read(ask: &Ask) -> Result<Body, Refusal> {
 /// # Errors
 /// As [`read`].
 pub fn options(ask: &Ask) -> Result<Value, Refusal> {
-    if ask.body.is_empty() { Ok(Value::Null) } else { Ok(read(ask)?.value) }
+    if ask.body.is_empty() && ask.object.is_none() { Ok(Value::Null) } else { Ok(read(ask)?.value) }
 }
 
 /// Reads JSON.

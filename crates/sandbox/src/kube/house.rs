@@ -16,7 +16,7 @@ use super::{
     custom, follow,
     object::{finalizers, is_going, later, meta, metadata, time},
     options,
-    read::{Form, shown},
+    read::{Form, named, shown},
     refusal::{About, Refusal},
     rules::CUSTOM_CLEANUP,
     select::Selector,
@@ -180,7 +180,7 @@ fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Resu
             metadata(&mut last).insert("deletionTimestamp".into(), time((api.now)()).into());
             metadata(&mut last).insert("deletionGracePeriodSeconds".into(), 0.into());
         }
-        return Ok(shown(resource, &last, Form::Whole));
+        return Ok(named(resource, last));
     }
     if stays.is_null() {
         let mut details = json!({ "name": name, "kind": resource.plural, "uid": meta(&last, "uid") });
@@ -192,7 +192,7 @@ fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Resu
         }));
     }
     let now = change.as_ref().map_or(stays, |change| Value::clone(&change.object()));
-    Ok(shown(resource, &now, Form::Whole))
+    Ok(named(resource, now))
 }
 
 /// What a deletion makes of an object: `None` when it is gone at once.

@@ -42,13 +42,17 @@ impl Form {
 
 /// An object in the version and form that were asked for.
 pub fn shown(resource: &Resource, object: &Value, form: Form) -> Value {
-    let mut object = object.clone();
+    match form {
+        Form::Whole | Form::Table => named(resource, object.clone()),
+        Form::Metadata => partial(object),
+    }
+}
+
+/// A whole object in the version that was asked for.
+pub fn named(resource: &Resource, mut object: Value) -> Value {
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
-    match form {
-        Form::Whole | Form::Table => object,
-        Form::Metadata => partial(&object),
-    }
+    object
 }
 
 fn partial(object: &Value) -> Value {

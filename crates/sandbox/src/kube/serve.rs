@@ -90,6 +90,7 @@ impl Api {
             user,
             user_agent: text(header::USER_AGENT),
             body,
+            object: None,
         };
         self.answered(&ask, timeout).await
     }

@@ -103,6 +103,10 @@ struct Inner {
 }
 
 impl Inner {
+    fn oldest(&self) -> u64 {
+        self.changes.front().map_or(self.revision, |first| first.revision - 1)
+    }
+
     fn own(&mut self, key: &Key, before: Option<&Value>, after: Option<&Value>) {
         for uid in before.into_iter().flat_map(owners) {
             if let Some(keys) = self.owned.get_mut(uid) {
@@ -306,13 +310,18 @@ impl Store {
     /// [`Gone`] when some of them are forgotten.
     pub fn changes_after(&self, revision: u64) -> Result<Vec<Change>, Gone> {
         self.read(|inner| {
-            let oldest = inner.changes.front().map_or(inner.revision, |first| first.revision - 1);
+            let oldest = inner.oldest();
             if revision < oldest {
                 return Err(Gone { oldest });
             }
             let first = inner.changes.partition_point(|change| change.revision <= revision);
             Ok(inner.changes.range(first..).cloned().collect())
         })
+    }
+
+    /// The first revision from which all changes are known.
+    pub fn oldest(&self) -> u64 {
+        self.read(Inner::oldest)
     }
 
     /// Is told of every new revision.

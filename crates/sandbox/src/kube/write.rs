@@ -1,5 +1,7 @@
 //! Writing: create, update, patch. What is written is read strictly, completed, judged, and only then stored.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
     },
     options,
     patch::Patch,
-    read::{Form, shown},
+    read::{Form, named, shown},
     refusal::Refusal,
     rules, scale, service,
     store::{Change, Key},
@@ -84,7 +86,7 @@ pub(super) fn update(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) ->
             meta(&new, "name")
         )));
     }
-    writing.change(name, Owners::Track, &|_| Ok(new.clone()))
+    writing.change(name, Owners::Track, |_| Ok(new))
 }
 
 pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
@@ -98,7 +100,7 @@ pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answe
         return writing.apply(name, config);
     }
     let shape = subject.resource.custom.is_none().then_some(&subject.resource.shape);
-    writing.change(name, Owners::Track, &|old| patch.on(shape, old))
+    writing.change(name, Owners::Track, |old| patch.on(shape, old))
 }
 
 pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
@@ -148,7 +150,7 @@ impl<'a> Writing<'a> {
         }
         stamp(&mut new, resource, (self.api.now)(), &self.api.ids);
         complete(resource, &mut new);
-        if owners == Owners::Track {
+        if owners == Owners::Track && self.api.owners {
             let blank = merge::blank(&resource.shape, &new);
             self.own(|write| write.track(&blank, &mut new));
         }
@@ -169,7 +171,7 @@ impl<'a> Writing<'a> {
             Some(_) => Err(Refusal::already_exists(self.subject.about(&name))),
             None => Ok(Some(new)),
         })?;
-        let body = shown(resource, &stored, Form::Whole);
+        let body = named(resource, stored);
         Ok(Answer::Json { code: 201, body, warnings: std::mem::take(&mut self.warnings) })
     }
 
@@ -194,7 +196,7 @@ impl<'a> Writing<'a> {
             let made = self.own(|write| write.apply(&blank, &wanted, force)).map_err(not_applied)?;
             return self.make(made.object, Owners::Settled);
         }
-        self.change(name, Owners::Settled, &|old| {
+        self.change(name, Owners::Settled, |old| {
             self.own(|write| write.apply(old, &wanted, force)).map(|made| made.object).map_err(not_applied)
         })
     }
@@ -224,7 +226,7 @@ impl<'a> Writing<'a> {
         &self,
         name: &str,
         owners: Owners,
-        act: &dyn Fn(&Value) -> Result<Value, Refusal>,
+        act: impl FnOnce(&Value) -> Result<Value, Refusal>,
     ) -> Result<Answer, Refusal> {
         let resource = self.resource();
         let key = self.subject.key(name);
@@ -250,8 +252,10 @@ impl<'a> Writing<'a> {
                 service::fill(taken, Some(old), &mut new);
             }
             carry_over(old, &mut new, resource);
-            if owners == Owners::Track {
-                self.own(|write| write.track(old, &mut new));
+            match owners {
+                Owners::Track if self.api.owners => self.own(|write| write.track(old, &mut new)),
+                Owners::Track => merge::keep_managers(old, &mut new),
+                Owners::Settled => {}
             }
             if let Some(admission) = admission {
                 admission.fill(Some(old), &mut new)?;
@@ -274,7 +278,7 @@ impl<'a> Writing<'a> {
         if let Some(last) = last {
             stored = last;
         }
-        let body = shown(resource, &stored, Form::Whole);
+        let body = named(resource, stored);
         Ok(Answer::Json { code: 200, body, warnings: [self.warnings.clone(), warnings].concat() })
     }
 
@@ -284,7 +288,7 @@ impl<'a> Writing<'a> {
         act: &dyn Fn(&Value) -> Result<Value, Refusal>,
     ) -> Result<Answer, Refusal> {
         let resource = self.resource();
-        let answer = self.change(name, Owners::Track, &|old| {
+        let answer = self.change(name, Owners::Track, |old| {
             let scale = act(&scale::of(resource, old))?;
             Ok(scale::put(resource, old, &scale))
         })?;
@@ -303,13 +307,11 @@ impl<'a> Writing<'a> {
         mut admission: Option<Admission<'_>>,
         act: impl FnOnce(Option<&Admission<'_>>, Option<&Value>) -> Result<Option<Value>, Refusal>,
     ) -> Result<Value, Refusal> {
-        let mut same = Value::Null;
         let change = self.api.store.change(key, |old| {
             let new = act(admission.as_ref(), old)?;
             if self.dry_run {
                 return Err(Stop::DryRun(Box::new(new.or_else(|| old.cloned()).unwrap_or_default())));
             }
-            same = old.cloned().unwrap_or_default();
             Ok(new)
         });
         if let Some(admission) = &mut admission {
@@ -320,7 +322,7 @@ impl<'a> Writing<'a> {
                 house::after(self.api, self.resource(), &change);
                 Ok(written(&change))
             }
-            Ok(None) => Ok(same),
+            Ok(None) => Ok(self.api.store.get(key).map(Arc::unwrap_or_clone).unwrap_or_default()),
             Err(Stop::DryRun(object)) => Ok(*object),
             Err(Stop::Refused(refusal)) => Err(refusal),
         }

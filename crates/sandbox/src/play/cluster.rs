@@ -76,7 +76,7 @@ impl Cluster {
     pub fn create(&self, by: &str, kind: &str, object: &Value) -> Result<Value, Refused> {
         let resource = self.resource(kind)?;
         let path = path(&resource, meta(object, "namespace"), "", "");
-        self.ask("POST", path, by, object)
+        self.ask("POST", path, by, object.clone())
     }
 
     /// Changes an object as it is now; nothing is written when `act` changes nothing. `None`: there is no such object.
@@ -114,7 +114,7 @@ impl Cluster {
     /// What the API refuses.
     pub fn delete_with(&self, by: &str, key: &Key, options: &Value) -> Result<(), Refused> {
         let resource = self.resource(&key.kind)?;
-        match self.ask("DELETE", path(&resource, &key.namespace, &key.name, ""), by, options) {
+        match self.ask("DELETE", path(&resource, &key.namespace, &key.name, ""), by, options.clone()) {
             Err(refused) if refused.code != 404 => Err(refused),
             _ => Ok(()),
         }
@@ -176,7 +176,7 @@ impl Cluster {
                 return Ok(Some(new));
             }
             let at = path(&resource, &key.namespace, &key.name, below);
-            match self.ask("PUT", at, by, &in_version(new, &resource)) {
+            match self.ask("PUT", at, by, in_version(new, &resource)) {
                 // Somebody else was faster; look again.
                 Err(refused) if refused.code == 409 => {}
                 Err(refused) if refused.code == 404 => return Ok(None),
@@ -192,14 +192,14 @@ impl Cluster {
             .ok_or_else(|| Refused { code: 404, message: format!("there is no resource {kind}") })
     }
 
-    fn ask(&self, method: &str, path: String, by: &str, body: &Value) -> Result<Value, Refused> {
+    fn ask(&self, method: &str, path: String, by: &str, body: Value) -> Result<Value, Refused> {
         let ask = Ask {
             method: method.to_owned(),
             path,
             query: Query::default(),
             content_type: "application/json".to_owned(),
             user_agent: by.to_owned(),
-            body: body.to_string().into_bytes(),
+            object: Some(body),
             ..Ask::default()
         };
         match self.api.answer(&ask) {

@@ -76,6 +76,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
         renderer: Arc::new(Renderer::new(Programs::on(&std::env::var_os("PATH").unwrap_or_default()))),
         keeper: keeper.clone(),
         rights: true,
+        owners: true,
     };
     let runtime = tokio::runtime::Handle::current();
     let world = World::open(settings, Arc::new(Timestamp::now), Some(runtime)).await?;

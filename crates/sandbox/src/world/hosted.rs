@@ -89,6 +89,7 @@ impl Hosted {
         let mut api = Api::new(inner.time.inside(), seed).with_identity(identity);
         api.store = Arc::new(store);
         api.faults = Some(inner.faults.clone());
+        api.owners = inner.owners;
         api.take_up();
         api.begin(address.port());
         if inner.rights {

@@ -63,6 +63,8 @@ pub struct Settings {
     pub keeper: Keeper,
     /// Whether every cluster begins with the roles and bindings of a real one.
     pub rights: bool,
+    /// Whether its API counts who owns which fields: see [`Api::owners`](crate::kube::Api::owners).
+    pub owners: bool,
 }
 
 /// A world. Clones are the same world.
@@ -78,6 +80,7 @@ struct Inner {
     secret: u64,
     pods: workloads::Pace,
     rights: bool,
+    owners: bool,
     keeper: Keeper,
     faults: Faults,
     calls: CallLog,
@@ -211,6 +214,7 @@ impl World {
             secret: settings.secret,
             pods: settings.pods,
             rights: settings.rights,
+            owners: settings.owners,
             keeper,
             faults,
             calls,

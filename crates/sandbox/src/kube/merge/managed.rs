@@ -214,27 +214,36 @@ pub(super) fn without_managed(object: &mut Value) {
     }
 }
 
+/// Leaves all managers as they were.
+pub fn keep_managers(old: &Value, new: &mut Value) {
+    match old["metadata"].get("managedFields") {
+        Some(managers) => new["metadata"]["managedFields"] = managers.clone(),
+        None => without_managed(new),
+    }
+}
+
 /// Gives `new` the times of `old` in its managedFields, when these times are all that differs: a write that changes
 /// nothing must not be seen as a change.
 pub fn keep_times(old: &Value, new: &mut Value) {
-    let entries =
-        |object: &Value| object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let timeless = |entries: &[Value]| -> Vec<Value> {
-        let mut entries = entries.to_vec();
-        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
-            entry.shift_remove("time");
-        }
-        entries
-    };
-    let bare = |object: &Value| {
-        let mut object = object.clone();
-        without_managed(&mut object);
-        object
-    };
-    let before = entries(old);
-    if timeless(&before) == timeless(&entries(new)) && bare(old) == bare(new) && !before.is_empty() {
-        new["metadata"]["managedFields"] = Value::Array(before);
+    fn entries(object: &Value) -> Option<&Vec<Value>> {
+        object["metadata"]["managedFields"].as_array()
     }
+    let (Some(before), Some(after)) = (entries(old), entries(new)) else { return };
+    let same = before.len() == after.len()
+        && before.iter().zip(after).all(|(a, b)| same_but(a, b, &["time"]))
+        && same_but(old, new, &["metadata"])
+        && same_but(&old["metadata"], &new["metadata"], &["managedFields"]);
+    if same {
+        keep_managers(old, new);
+    }
+}
+
+/// Whether two objects have the same fields but for these.
+fn same_but(a: &Value, b: &Value, but: &[&str]) -> bool {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return a == b };
+    let counts = |map: &Map<String, Value>| map.keys().filter(|key| !but.contains(&key.as_str())).count();
+    let all = a.iter().filter(|(key, _)| !but.contains(&key.as_str()));
+    counts(a) == counts(b) && all.into_iter().all(|(key, value)| b.get(key) == Some(value))
 }
 
 #[cfg(test)]

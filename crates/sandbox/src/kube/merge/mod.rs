@@ -46,7 +46,7 @@ pub use self::{
     apply::{Applied, ApplyError, Conflict},
     decode::{blank, decode},
     json::json_patch,
-    managed::keep_times,
+    managed::{keep_managers, keep_times},
     merge::merge_patch,
     patch::PatchError,
     reset::reset_fields,

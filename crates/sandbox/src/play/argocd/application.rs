@@ -118,21 +118,18 @@ fn key_of(app: &Value) -> Key {
 /// Whether a change of an Application is more than what this controller writes itself.
 fn asks_for_a_look(change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
-    let part = |object: &Value| {
-        let metadata = &object["metadata"];
-        [
-            object["spec"].clone(),
-            metadata["finalizers"].clone(),
-            metadata["deletionTimestamp"].clone(),
-            metadata["annotations"].clone(),
-        ]
-    };
     let began = after["operation"].is_object() && before["operation"] != after["operation"];
     let ended = after["status"]["operationState"]["phase"] == "Terminating";
     began
         || ended
-        || part(before) != part(after)
+        || wishes(before) != wishes(after)
         || (is_going(after) && before["operation"] != after["operation"])
+}
+
+/// What others write about an Application.
+fn wishes(app: &Value) -> [&Value; 4] {
+    let metadata = &app["metadata"];
+    [&app["spec"], &metadata["finalizers"], &metadata["deletionTimestamp"], &metadata["annotations"]]
 }
 
 /// The Application that an object came from, when the change is one that it has to know of.
@@ -150,26 +147,24 @@ fn parent(cluster: &Cluster, change: &Change) -> impl Iterator<Item = Key> {
     keys.into_iter()
 }
 
+/// What an object asks for.
+fn fields(object: &Value) -> Vec<(&String, &Value)> {
+    let all = object.as_object().into_iter().flatten();
+    all.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status" | "operation")).collect()
+}
+
+/// What it is known by.
+fn own(object: &Value) -> [&Value; 5] {
+    let metadata = &object["metadata"];
+    ["labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp"].map(|it| &metadata[it])
+}
+
 /// What only tells how an object is matters as far as its health changes.
 fn matters(change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
-    let fields = |object: &Value| {
-        let mut keys: Vec<(String, Value)> = Vec::new();
-        for (key, value) in object.as_object().into_iter().flatten() {
-            if !matches!(key.as_str(), "metadata" | "status" | "operation") {
-                keys.push((key.clone(), value.clone()));
-            }
-        }
-        keys
-    };
-    let own = |object: &Value| {
-        let metadata = &object["metadata"];
-        ["labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp"]
-            .map(|it| metadata[it].clone())
-    };
     own(before) != own(after)
-        || health::of(before, true) != health::of(after, true)
         || fields(before) != fields(after)
+        || health::of(before, true) != health::of(after, true)
 }
 
 /// Looks at an Application until there is nothing more to do now; after how long to look again.
