@@ -332,7 +332,7 @@ impl About<'_> {
     fn begun(&self, seen: Seen) -> Result<Ensured, Refusal> {
         match seen.status.as_str() {
             "active" => Ok(Ensured::Done { thing: thing(&seen, Ownership::Owned), changed: true }),
-            "failed" => Err(Refusal::unexpected(why(&seen))),
+            "failed" => Err(Refusal::of_operation(why(&seen))),
             _ => Ok(Ensured::InProgress(wait(&seen))),
         }
     }

@@ -72,6 +72,11 @@ impl Refusal {
         Self { class: Class::Bug, words, ..Self::from(NoAnswer(String::new())) }
     }
 
+    /// What was begun and failed at once: the next attempt mends it.
+    pub fn of_operation(words: String) -> Self {
+        Self { class: Class::Retryable, words, reached: true, ..Self::from(NoAnswer(String::new())) }
+    }
+
     /// As a failure of a deed: "could not make `network` of cluster `eu`".
     pub fn failed(self, deed: &str) -> Failure {
         let code = if self.reached { Code::new("P0203") } else { Code::new("P0221") };

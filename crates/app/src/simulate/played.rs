@@ -1,9 +1,15 @@
 //! A played world with everything that outlives a process in it: what a run of the program sees, and what is left when it
 //! is killed.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use jiff::Timestamp;
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use platform_artifact::{Artifacts, Sources};
 use platform_engine::{
     clock::{Clock, SystemClock},
@@ -18,11 +24,7 @@ use platform_sandbox::{
     cloud,
     keep::Keeper,
     parts::transitions::Pace,
-    play::{
-        argocd::{Programs, Renderer},
-        repositories::Memory,
-        workloads,
-    },
+    play::{argocd::Renderer, repositories::Memory, workloads},
     world::{Settings, World},
 };
 use platform_spec::{Failure, Model, PlatformName, RunId, report::Orphan};
@@ -51,7 +53,7 @@ impl Shared {
     /// When there is no folder for temporary files.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
-            renderer: Arc::new(Renderer::new(Programs::default())),
+            renderer: Arc::new(Renderer::lean()),
             installs: Installs::lean(),
             folder: Arc::new(tempfile::tempdir()?),
         })
@@ -62,6 +64,24 @@ impl Shared {
     }
 }
 
+/// The clock of a machine that is ahead of the world's, or behind it.
+#[derive(Clone, Copy)]
+struct WrongClock {
+    right: SystemClock,
+    by: SignedDuration,
+}
+
+#[async_trait]
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        self.right.now().checked_add(self.by).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn sleep_until(&self, when: Timestamp) {
+        self.right.sleep_until(when.checked_sub(self.by).unwrap_or(Timestamp::MIN)).await;
+    }
+}
+
 /// A world, a database and a clock: everything that outlives a process.
 pub struct Played {
     /// The world.
@@ -69,6 +89,8 @@ pub struct Played {
     /// The database.
     pub store: MemoryStore,
     clock: SystemClock,
+    /// By how much the machine's clock is wrong.
+    wrong: Mutex<SignedDuration>,
     git: Arc<Memory>,
     shared: Shared,
     model: Model,
@@ -101,7 +123,15 @@ impl Played {
         };
         let now = Arc::new(move || clock.now());
         let world = World::open(settings, now, None).await.map_err(|error| super::unplayable(&error))?;
-        Ok(Self { world, store: MemoryStore::default(), clock, git, shared: shared.clone(), model })
+        Ok(Self {
+            world,
+            store: MemoryStore::default(),
+            clock,
+            wrong: Mutex::default(),
+            git,
+            shared: shared.clone(),
+            model,
+        })
     }
 
     /// The platform.
@@ -112,6 +142,17 @@ impl Played {
     /// The time in it.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// From its next start on the process has a clock that is wrong by so much.
+    pub fn set_clock(&self, wrong_by: SignedDuration) {
+        *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = wrong_by;
+    }
+
+    /// The clock of a process that starts now.
+    fn its_clock(&self) -> WrongClock {
+        let by = *self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        WrongClock { right: self.clock, by }
     }
 
     /// The doors of one process.
@@ -157,11 +198,9 @@ impl Played {
     /// What keeps the run from being carried out; that the process was killed.
     pub async fn live(&self, flow: Flow, options: Options) -> Result<Ended, Failure> {
         let doors = self.doors()?;
-        let local = Local {
-            store: Arc::new(self.store.clone()),
-            registry: registry(&doors),
-            clock: Arc::new(self.clock),
-        };
+        let clock = self.its_clock();
+        let local =
+            Local { store: Arc::new(self.store.clone()), registry: registry(&doors), clock: Arc::new(clock) };
         let holder = Holder {
             id: "simulation".into(),
             user: "simulation".into(),
@@ -171,7 +210,7 @@ impl Played {
         };
         let lease = self
             .store
-            .acquire(&self.platform(), &holder, LEASE, self.clock.now(), &|_| true)
+            .acquire(&self.platform(), &holder, LEASE, clock.now(), &|_| true)
             .await
             .map_err(StoreError::into_failure)?;
         let options = Options { confirmed: true, actor: "simulation".into(), ..options };

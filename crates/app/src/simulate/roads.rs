@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use async_trait::async_trait;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use jiff::Timestamp;
 use platform_dns::{Dns, Road};
@@ -11,8 +11,9 @@ use platform_flows::doors::Roads;
 use platform_kube::Cluster;
 use platform_provider::Access;
 use platform_provider_sandbox::{Connect, Connection, Line, NoAnswer, Sandbox};
-use platform_sandbox::world::World;
+use platform_sandbox::{cloud::thing::Phase, world::World};
 use platform_spec::{Class, Code, Failure};
+use serde_json::{Value, json};
 
 /// The key to the cloud of a played world.
 pub(super) const KEY: &str = "simulation";
@@ -90,5 +91,41 @@ impl Line for Inside {
         let (head, body) = self.0.ask_cloud(request).await.map_err(|error| none(&error))?.into_parts();
         let body = body.collect().await.map_err(|error| none(&error))?.to_bytes().to_vec();
         Ok(Response::from_parts(head, body))
+    }
+}
+
+/// Mends in the cloud what has failed there, as a person does at its console: each such thing is asked to be as it was
+/// asked to be before.
+///
+/// # Errors
+/// What the cloud answers instead.
+pub(super) async fn mend(world: &World) -> Result<(), String> {
+    let login = ask(world, "POST", "/v1/login", None, &json!({ "key": KEY })).await?;
+    let token = login["token"].as_str().ok_or("login gave no token")?;
+    for thing in world.cloud().things().iter().filter(|thing| matches!(thing.phase, Phase::Failed(_))) {
+        let path = format!("/v1/{}/{}", thing.kind.plural(), thing.id);
+        ask(world, "PATCH", &path, Some(token), &json!({ "spec": {} })).await?;
+    }
+    Ok(())
+}
+
+async fn ask(
+    world: &World,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &Value,
+) -> Result<Value, String> {
+    let mut request =
+        Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(body.to_string().into_bytes()).map_err(|error| error.to_string())?;
+    let answer = Inside(world.clone()).send(request).await.map_err(|none| none.0)?;
+    let words = String::from_utf8_lossy(answer.body());
+    match answer.status().is_success() {
+        true => serde_json::from_str(&words).map_err(|error| error.to_string()),
+        false => Err(format!("{method} {path}: {words}")),
     }
 }

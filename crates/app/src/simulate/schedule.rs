@@ -25,6 +25,9 @@ use crate::carry::Flow;
 /// Lives of a process that one flow may take; more would be one that does not get on.
 const LIVES: u32 = 40;
 
+/// Why things fail in the cloud that were made to.
+const FAILED: &str = "the hypervisor caught fire";
+
 /// A schedule that shows something wrong.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Flaw {
@@ -141,6 +144,11 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
         });
         // A process may also just vanish, in the middle of calls.
         let vanish = (kill.is_none() && dice.below(4) == 0).then(|| Duration::from_secs(dice.below(1_200)));
+        // Each process may find the machine's clock set forward or back.
+        if dice.below(4) == 0 {
+            let wrong = i64::try_from(dice.below(7_200)).unwrap_or(0) - 3_600;
+            played.set_clock(SignedDuration::from_secs(wrong));
+        }
         played.store.kill(kill);
         let life = played.live(flow, Options::default());
         let ended = match vanish {
@@ -168,11 +176,13 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
                 tally.struck += struck(played);
                 // A person has removed the reason.
                 played.world.faults().clear();
+                super::roads::mend(&played.world).await?;
             }
             Some(Err(failure)) if kill.is_some() && failure.message == "killed" => tally.killed += 1,
             Some(Err(failure)) if was_asked_for(played, &failure) => {
                 tally.struck += struck(played);
                 played.world.faults().clear();
+                super::roads::mend(&played.world).await?;
             }
             Some(Err(failure)) => {
                 return Err(format!("{} could not be carried out: {failure:?}", flow.as_str()));
@@ -188,7 +198,9 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
 /// Whether something that went wrong on purpose explains a failure.
 fn was_asked_for(played: &Played, failure: &Failure) -> bool {
     let struck = played.world.faults().standing().into_iter().any(|standing| standing.struck > 0);
-    struck && failure.class != Class::Bug
+    // What was begun may fail long after the fault that has decided so is gone.
+    let late = failure.causes.iter().any(|cause| cause.contains(FAILED));
+    (struck || late) && failure.class != Class::Bug
 }
 
 fn struck(played: &Played) -> u64 {
@@ -229,7 +241,7 @@ fn storm(dice: &mut Dice) -> Script {
         ];
         let of_clouds = [
             Fault::Slow(seconds(dice, 900)),
-            Fault::Fail("the hypervisor caught fire".to_owned()),
+            Fault::Fail(FAILED.to_owned()),
             Fault::Capacity,
             Fault::Quota,
             Fault::Expired,

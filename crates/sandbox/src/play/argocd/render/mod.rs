@@ -24,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::model::{items, text};
@@ -70,13 +70,20 @@ type Known = Result<Arc<Rendered>, String>;
 #[derive(Default)]
 pub struct Renderer {
     programs: Programs,
+    lean: bool,
     known: Mutex<HashMap<[u8; 32], Known>>,
 }
 
 impl Renderer {
     /// With the programs that may be used.
     pub fn new(programs: Programs) -> Self {
-        Self { programs, known: Mutex::default() }
+        Self { programs, ..Self::default() }
+    }
+
+    /// For simulations, which may have a thousand clusters: no programs, definitions without their schemas, and what was
+    /// rendered once is never rendered anew.
+    pub fn lean() -> Self {
+        Self { lean: true, ..Self::default() }
     }
 
     /// Renders one source; `anew`: also when it is known.
@@ -88,7 +95,9 @@ impl Renderer {
         let known = |known: &Mutex<HashMap<[u8; 32], Known>>| {
             known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
         };
-        if !anew && let Some(known) = known(&self.known) {
+        if (!anew || self.lean)
+            && let Some(known) = known(&self.known)
+        {
             return known;
         }
         let rendered = self.work(ask).map(Arc::new);
@@ -132,7 +141,22 @@ impl Renderer {
             },
             _ => directory::render(source, ask.files, &at)?,
         };
-        Ok(Rendered { objects: expand(objects), kind, imitated: None })
+        let mut objects = expand(objects);
+        if self.lean {
+            objects.iter_mut().for_each(without_schemas);
+        }
+        Ok(Rendered { objects, kind, imitated: None })
+    }
+}
+
+/// Lets a CustomResourceDefinition accept everything.
+fn without_schemas(object: &mut Value) {
+    if object["kind"] != "CustomResourceDefinition" {
+        return;
+    }
+    for version in object["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        version["schema"] =
+            json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     }
 }
 
