@@ -22,6 +22,9 @@ use platform_spec::{Class, Failure, Model};
 use super::{Played, Shared};
 use crate::carry::Flow;
 
+/// Longer than any read is stale.
+const STALE: Duration = Duration::from_secs(60);
+
 /// Lives of a process that one flow may take; more would be one that does not get on.
 const LIVES: u32 = 40;
 
@@ -126,6 +129,9 @@ pub async fn play_in(played: &Played, seed: u64) -> Result<Tally, Flaw> {
             _ => {}
         }
     }
+    // Whoever searches while reads are stale sees what is gone.
+    played.world.faults().clear();
+    tokio::time::advance(STALE).await;
     let left = played.left().await.map_err(|failure| flaw(format!("the search failed: {failure:?}")))?;
     if !left.is_empty() {
         return Err(flaw(format!("after down: left behind: {left:?}")));
