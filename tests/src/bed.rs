@@ -14,7 +14,7 @@ use std::{
 use crate::{
     BoxError, World,
     components::Components,
-    facts::{Facts, Isolation},
+    facts::{Facts, Isolation, Plane},
     inventory::Inventory,
 };
 
@@ -24,6 +24,9 @@ pub const BED_VARIABLE: &str = "PLATFORM_BED";
 const KEEP_VARIABLE: &str = "PLATFORM_BED_KEEP";
 /// Beds begin with this, below the system's temporary folder.
 const PREFIX: &str = "platform-bed-";
+/// Tests that have a [`World`] take turns, on whichever bed: two platforms coming up at once would outlast each other's
+/// patience on a small machine.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The running components, in a network namespace of their own.
 ///
@@ -37,8 +40,6 @@ pub struct Bed {
     door: u32,
     /// What the bed held when it was new.
     baseline: Inventory,
-    /// Tests that have a [`World`] take turns.
-    turn: Mutex<()>,
     /// Closing this ends the bed.
     _lifeline: Option<ChildStdin>,
 }
@@ -109,8 +110,23 @@ impl Bed {
     /// When components are missing and `CI=true`, or when the bed does not start.
     pub fn shared() -> Option<&'static Self> {
         static BED: OnceLock<Option<Bed>> = OnceLock::new();
-        BED.get_or_init(|| match possible() {
-            Ok(()) => Some(Self::start_or_attach().unwrap_or_else(|trouble| panic!("the bed: {trouble}"))),
+        Self::once(&BED, Plane::Real)
+    }
+
+    /// As [`Bed::shared`], of the bed on which the sandbox is the control plane and the object store.
+    ///
+    /// # Panics
+    /// As [`Bed::shared`].
+    pub fn on_sandbox() -> Option<&'static Self> {
+        static BED: OnceLock<Option<Bed>> = OnceLock::new();
+        Self::once(&BED, Plane::Sandbox)
+    }
+
+    fn once(bed: &'static OnceLock<Option<Self>>, plane: Plane) -> Option<&'static Self> {
+        bed.get_or_init(|| match possible() {
+            Ok(()) => {
+                Some(Self::start_or_attach(plane).unwrap_or_else(|trouble| panic!("the bed: {trouble}")))
+            }
             Err(missing) if env::var("CI").is_ok_and(|ci| ci == "true") => panic!("the bed: {missing}"),
             Err(missing) => {
                 // past the capture of the test harness: a skipped test should be seen
@@ -130,6 +146,15 @@ impl Bed {
             .map(|bed| World::new(bed, name).unwrap_or_else(|trouble| panic!("world {name}: {trouble}")))
     }
 
+    /// As [`Bed::world`], on [`Bed::on_sandbox`].
+    ///
+    /// # Panics
+    /// As [`Bed::world`].
+    pub fn world_on_sandbox(name: &str) -> Option<World<'static>> {
+        Self::on_sandbox()
+            .map(|bed| World::new(bed, name).unwrap_or_else(|trouble| panic!("world {name}: {trouble}")))
+    }
+
     /// As [`Bed::world`] for a test that has nothing to do with the cluster, at the same time as others.
     ///
     /// # Panics
@@ -139,18 +164,21 @@ impl Bed {
             .map(|bed| World::aside(bed, name).unwrap_or_else(|trouble| panic!("world {name}: {trouble}")))
     }
 
-    fn start_or_attach() -> Result<Self, BoxError> {
-        match env::var_os(BED_VARIABLE) {
-            Some(dir) => Self::attach(Path::new(&dir)),
-            None => Self::start(),
+    fn start_or_attach(plane: Plane) -> Result<Self, BoxError> {
+        if let Some(dir) = env::var_os(BED_VARIABLE) {
+            let bed = Self::attach(Path::new(&dir))?;
+            if bed.facts.plane == plane {
+                return Ok(bed);
+            }
         }
+        Self::start(plane)
     }
 
     /// Starts a bed that ends with this process.
-    pub fn start() -> Result<Self, BoxError> {
+    pub fn start(plane: Plane) -> Result<Self, BoxError> {
         remove_forsaken();
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?.keep();
-        let (mut child, facts) = spawn(&dir, true)?;
+        let (mut child, facts) = spawn(&dir, plane, true)?;
         let lifeline = child.stdin.take();
         let door = child.id();
         wait_ready(&mut child, &dir)?;
@@ -158,10 +186,10 @@ impl Bed {
     }
 
     /// Starts a bed in `dir` that outlives this process, until [`Bed::end`].
-    pub fn start_detached(dir: &Path) -> Result<Self, BoxError> {
+    pub fn start_detached(dir: &Path, plane: Plane) -> Result<Self, BoxError> {
         fs_err::create_dir_all(dir)?;
         fs_err::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-        let (mut child, facts) = spawn(dir, false)?;
+        let (mut child, facts) = spawn(dir, plane, false)?;
         let door = child.id();
         wait_ready(&mut child, dir)?;
         fs_err::write(dir.join("door"), door.to_string())?;
@@ -197,14 +225,7 @@ impl Bed {
 
     fn open(facts: Facts, door: u32, lifeline: Option<ChildStdin>) -> Result<Self, BoxError> {
         let components = Components::find()?;
-        let mut bed = Self {
-            facts,
-            components,
-            door,
-            baseline: Inventory::default(),
-            turn: Mutex::new(()),
-            _lifeline: lifeline,
-        };
+        let mut bed = Self { facts, components, door, baseline: Inventory::default(), _lifeline: lifeline };
         let file = bed.facts.dir.join("baseline.json");
         bed.baseline = match fs_err::read(&file) {
             Ok(text) => serde_json::from_slice(&text)?,
@@ -235,7 +256,7 @@ impl Bed {
     /// Waits for the turn of a test that wants the cluster for itself.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         // a test that failed while it had its turn has poisoned the lock; the next one cleans up after it
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A command inside the bed's network, with an empty environment but for `PATH` and `LANG`.
@@ -349,10 +370,10 @@ exec "$@"
 "#;
 
 /// Starts the supervisor in namespaces of its own.
-fn spawn(dir: &Path, lifeline: bool) -> Result<(Child, Facts), BoxError> {
+fn spawn(dir: &Path, plane: Plane, lifeline: bool) -> Result<(Child, Facts), BoxError> {
     use std::os::unix::process::CommandExt;
     let isolation = isolation()?;
-    let facts = Facts::create(dir, isolation)?;
+    let facts = Facts::create(dir, isolation, plane)?;
     fs_err::create_dir_all(dir.join("log"))?;
     let mut command = unshare(isolation);
     command.args(["sh", "-c", OWN_TMP, "sh"]).arg(dir);

@@ -44,6 +44,16 @@ pub enum Isolation {
     User,
 }
 
+/// Whose Kubernetes API and object store a bed has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plane {
+    /// The real ones.
+    Real,
+    /// The sandbox's, with the controllers of workloads; all others on it are real.
+    Sandbox,
+}
+
 /// What one bed is. Written as `facts.json` (0600) into its folder before anything starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Facts {
@@ -51,6 +61,8 @@ pub struct Facts {
     pub dir: PathBuf,
     /// How the namespace is entered.
     pub isolation: Isolation,
+    /// Whose API server it has.
+    pub plane: Plane,
     /// Password of [`GIT_USER`].
     pub git_password: String,
     /// Access key of the S3 server.
@@ -65,10 +77,11 @@ pub struct Facts {
 
 impl Facts {
     /// Facts of a new bed in `dir`, with fresh secrets, and writes them down.
-    pub fn create(dir: &Path, isolation: Isolation) -> Result<Self, BoxError> {
+    pub fn create(dir: &Path, isolation: Isolation, plane: Plane) -> Result<Self, BoxError> {
         let facts = Self {
             dir: dir.to_owned(),
             isolation,
+            plane,
             git_password: hex(&random::<16>()?),
             s3_access_key: format!("bed{}", hex(&random::<6>()?)),
             s3_secret_key: hex(&random::<20>()?),

@@ -115,6 +115,19 @@ impl Started {
     }
 }
 
+/// Makes a program believe that it is an hour later. Its own clock is not touched, and time goes on as it does.
+///
+/// # Panics
+/// When `faketime` is missing.
+pub fn an_hour_ahead(command: &mut Command) -> &mut Command {
+    // the program that comes with the library knows where it is
+    let asked = Output::of(Command::new("faketime").args(["-f", "+1h", "printenv", "LD_PRELOAD"])).ok();
+    command
+        .env("LD_PRELOAD", asked.stdout.trim())
+        .env("FAKETIME", "+1h")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
 fn listen(pipe: impl Read, said: &Sender<String>) -> String {
     let mut text = String::new();
     for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {

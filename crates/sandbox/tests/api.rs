@@ -47,6 +47,20 @@ fn code<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> (u16, String) {
     }
 }
 
+/// However much lies in it: the server has as much stack as its threads.
+#[tokio::test]
+async fn a_full_namespace_goes_with_all_it_holds() {
+    let client = client(&sandbox());
+    namespace(&client, "full").await;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "full");
+    for number in 0..1_500 {
+        maps.create(&PostParams::default(), &map(&format!("m{number}"), "1")).await.expect("made");
+    }
+    let namespaces: Api<Namespace> = Api::all(client);
+    namespaces.delete("full", &DeleteParams::default()).await.expect("deleted");
+    assert!(namespaces.get_opt("full").await.expect("asked").is_none());
+}
+
 #[tokio::test]
 async fn an_object_lives_and_dies() {
     let client = client(&sandbox());
@@ -112,6 +126,36 @@ async fn lists_come_in_pages_of_one_version() {
     assert_eq!(names, ["m2", "m3", "m4"]);
     assert_eq!(rest.metadata.resource_version, first.metadata.resource_version);
     assert_eq!(maps.list(&ListParams::default().labels("v=few")).await.expect("some").items.len(), 3);
+}
+
+#[tokio::test]
+async fn a_list_whose_version_is_forgotten_can_be_gone_on_with() {
+    let sandbox = sandbox();
+    let client = client(&sandbox);
+    namespace(&client, "shop").await;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "shop");
+    for name in ["a", "b", "c"] {
+        maps.create(&PostParams::default(), &map(name, "1")).await.expect("made");
+    }
+    let selected = ListParams::default().labels("v=1").limit(1);
+    let first = maps.list(&selected).await.expect("a page");
+    let since = first.metadata.resource_version.clone().unwrap_or_default();
+    let token = first.metadata.continue_.expect("there is more");
+    maps.create(&PostParams::default(), &map("d", "1")).await.expect("made");
+    sandbox.store.compact(sandbox.store.revision());
+
+    let refused = maps.list(&selected.clone().continue_token(&token)).await.expect_err("forgotten");
+    let kube::Error::Api(status) = refused else { panic!("{refused}") };
+    assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
+    let token = status.metadata.and_then(|it| it.continue_).expect("another way to go on");
+    let rest = maps.list(&selected.limit(9).continue_token(&token)).await.expect("the rest");
+    assert_eq!(rest.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["b", "c", "d"]);
+
+    let events = maps.watch(&WatchParams::default(), &since).await.expect("a watch");
+    pin_mut!(events);
+    let told = events.try_next().await.expect("an event").expect("one");
+    let WatchEvent::Error(error) = told else { panic!("{told:?}") };
+    assert_eq!((error.code, error.reason.as_str()), (410, "Expired"));
 }
 
 #[tokio::test]

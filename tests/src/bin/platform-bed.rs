@@ -4,7 +4,7 @@
 use std::{env, os::unix::process::CommandExt, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use platform_tests::{Bed, BoxError, World, supervisor};
+use platform_tests::{Bed, BoxError, Plane, World, supervisor};
 
 /// Starts, enters and ends a bed of real components: Kubernetes, Argo CD, Velero, Git, S3, DNS
 #[derive(Parser)]
@@ -19,7 +19,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Verb {
     /// Start the bed in the background
-    Up,
+    Up {
+        /// With the sandbox in place of a real control plane and a real object store
+        #[arg(long)]
+        sandbox: bool,
+    },
     /// End it and remove everything
     Down,
     /// Print the environment of a shell that works with the bed: `eval "$(platform-bed env)"`
@@ -60,18 +64,18 @@ fn run(args: Args) -> Result<ExitCode, BoxError> {
         args.dir.unwrap_or_else(|| env::temp_dir().join(format!("platform-bed.{}", nix::unistd::getuid())));
     match args.command {
         Verb::Supervise { dir, lifeline, keep } => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let outcome = runtime.block_on(supervisor::supervise(&dir, lifeline, keep));
             runtime.shutdown_background(); // a read of standard input may hang on
             outcome?;
         }
-        Verb::Up => {
+        Verb::Up { sandbox } => {
             if Bed::attach(&dir).is_ok() {
                 println!("the bed in {} is up", dir.display());
                 return Ok(ExitCode::SUCCESS);
             }
             Bed::end(&dir)?;
-            let bed = Bed::start_detached(&dir)?;
+            let bed = Bed::start_detached(&dir, if sandbox { Plane::Sandbox } else { Plane::Real })?;
             World::of_people(&bed)?;
             println!("the bed is up in {}; look around with", dir.display());
             println!("  ./dev bed exec -- kubectl get nodes\n  ./dev bed down");

@@ -192,6 +192,8 @@ fn controller_manager(site: &Site) -> Result<Running, BoxError> {
         .args([key("root-ca-file", "ca.crt"), key("service-account-private-key-file", "sa.key")])
         .args([key("cluster-signing-cert-file", "ca.crt"), key("cluster-signing-key-file", "ca.key")])
         .args(["--use-service-account-credentials", "--leader-elect=false"])
+        // Namespaces come and go by the hundred, each with a request for every kind.
+        .args(["--kube-api-qps=200", "--kube-api-burst=400"])
         .start()
 }
 
@@ -272,7 +274,7 @@ fn is_ready(node: &Node) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-async fn client(kubeconfig: &Path) -> Result<Client, BoxError> {
+pub(super) async fn client(kubeconfig: &Path) -> Result<Client, BoxError> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)

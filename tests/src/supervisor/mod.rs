@@ -7,6 +7,7 @@ mod git;
 mod kubelet;
 mod pods;
 mod s3;
+mod sandbox;
 
 pub(crate) use dns::{zone_options, zone_text};
 
@@ -25,7 +26,14 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{BoxError, components::Components, facts::Facts, process::Launch};
+use kube::Client;
+
+use crate::{
+    BoxError,
+    components::Components,
+    facts::{Facts, Plane},
+    process::{Launch, Running},
+};
 
 /// How often the kubelet looks at the cluster. A real one hears of a pod at once; half a second keeps tests quick
 /// and costs the API server next to nothing.
@@ -46,6 +54,31 @@ impl Site {
     /// A process of the bed named `name`.
     fn launch(&self, name: &str, program: impl AsRef<std::ffi::OsStr>) -> Launch {
         Launch::new(name, program, self.dir(), &self.path)
+    }
+}
+
+/// The Kubernetes API and the object store, for as long as this lives.
+enum Cluster {
+    Real(control_plane::ControlPlane, #[expect(dead_code, reason = "it runs until it is dropped")] Running),
+    Sandbox(sandbox::Sandbox),
+}
+
+impl Cluster {
+    async fn start(site: &Site) -> Result<Self, BoxError> {
+        Ok(match site.facts.plane {
+            Plane::Real => {
+                let (plane, s3) = tokio::try_join!(control_plane::start(site), s3::start(site))?;
+                Self::Real(plane, s3)
+            }
+            Plane::Sandbox => Self::Sandbox(sandbox::start(site).await?),
+        })
+    }
+
+    fn client(&self) -> Client {
+        match self {
+            Self::Real(plane, _) => plane.client.clone(),
+            Self::Sandbox(sandbox) => sandbox.client.clone(),
+        }
     }
 }
 
@@ -84,13 +117,8 @@ async fn run(dir: &Path) -> Result<(), BoxError> {
     let site = Site { facts: Facts::read(dir)?, components, path };
 
     loopback_up()?;
-    let (plane, _dns, _s3, ()) = tokio::try_join!(
-        control_plane::start(&site),
-        dns::start(&site),
-        s3::start(&site),
-        git::start(&site)
-    )?;
-    let mut kubelet = kubelet::Kubelet::new(&site, plane.client.clone())?;
+    let (cluster, _dns, ()) = tokio::try_join!(Cluster::start(&site), dns::start(&site), git::start(&site))?;
+    let mut kubelet = kubelet::Kubelet::new(&site, cluster.client())?;
     say("ready");
 
     let mut looks = interval(KUBELET_LOOKS);

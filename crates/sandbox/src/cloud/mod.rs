@@ -15,11 +15,13 @@
 //! | `account` | login, regions, quotas |
 //! | `controller` | what the controllers of a cluster ask for |
 //! | [`door`] | the cloud over HTTP |
+//! | [`examined`] | what examining its provider asks of it |
 
 mod account;
 mod acts;
 mod controller;
 pub mod door;
+pub mod examined;
 mod kinds;
 pub mod options;
 pub mod plug;

@@ -8,6 +8,7 @@ use super::{
     auth::{Identity, User, rbac::Access, rules::Deed},
     body,
     catalog::{Catalog, Resource},
+    contents::Emptying,
     discovery,
     object::{Ids, Now},
     read::{self, Form},
@@ -35,6 +36,8 @@ pub struct Api {
     pub identity: Arc<Identity>,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// What is being emptied at the moment.
+    pub(super) emptying: Arc<Emptying>,
     /// What goes wrong on purpose; nothing without it.
     pub faults: Option<Faults>,
     /// Whether it counts who owns which fields after every write. Otherwise only server-side apply makes owners: half the
@@ -84,6 +87,13 @@ pub enum Answer {
         content_type: &'static str,
         /// The text.
         body: String,
+    },
+    /// A document in a binary form.
+    Bytes {
+        /// Its type.
+        content_type: &'static str,
+        /// The document.
+        body: Vec<u8>,
     },
     /// Changes, as they come.
     Watch(Box<Watching>),
@@ -157,6 +167,7 @@ impl Api {
             ids: Arc::new(Ids::new(seed)),
             identity: Arc::new(Identity::seeded(seed)),
             access: Arc::default(),
+            emptying: Arc::default(),
             faults: None,
             owners: true,
         }
@@ -253,8 +264,8 @@ impl Api {
             "get" => read::get(self, &subject, &Form::of(&ask.accept), ask.query.text("container")),
             "list" => read::list(self, &subject, ask),
             "watch" => read::watch(self, &subject, ask),
-            "create" => write::create(self, &subject, ask, body::read(ask)?),
-            "update" => write::update(self, &subject, ask, body::read(ask)?),
+            "create" => write::create(self, &subject, ask, body::read(ask, &resource)?),
+            "update" => write::update(self, &subject, ask, body::read(ask, &resource)?),
             "patch" => write::patch(self, &subject, ask),
             "delete" => write::delete(self, &subject, ask),
             "deletecollection" => write::delete_collection(self, &subject, ask),

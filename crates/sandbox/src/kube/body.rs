@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{api::Ask, protobuf, refusal::Refusal};
+use super::{api::Ask, catalog::Resource, dialect, protobuf, refusal::Refusal};
 
 /// A body that was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,12 +23,14 @@ const TYPES: &[&str] = &["application/json", "application/yaml", protobuf::TYPE]
 ///
 /// # Errors
 /// 415 for another type, 400 for what cannot be read.
-pub fn read(ask: &Ask) -> Result<Body, Refusal> {
+pub fn read(ask: &Ask, resource: &Resource) -> Result<Body, Refusal> {
     if let Some(object) = &ask.object {
         return Ok(Body { value: object.clone(), twice: Vec::new() });
     }
     match ask.content_type.split(';').next().unwrap_or_default().trim() {
-        "" | "application/json" | "*/*" => json(&ask.body),
+        "" | "application/json" | "*/*" => {
+            parse(&ask.body).map_err(|error| dialect::unreadable(resource, &ask.body, &error.to_string()))
+        }
         "application/yaml" => yaml(&ask.body),
         protobuf::TYPE => Ok(Body { value: protobuf::read(&ask.body)?, twice: Vec::new() }),
         _ => Err(Refusal::unsupported_media_type(TYPES)),
@@ -40,7 +42,19 @@ pub fn read(ask: &Ask) -> Result<Body, Refusal> {
 /// # Errors
 /// As [`read`].
 pub fn options(ask: &Ask) -> Result<Value, Refusal> {
-    if ask.body.is_empty() && ask.object.is_none() { Ok(Value::Null) } else { Ok(read(ask)?.value) }
+    if let Some(object) = &ask.object {
+        return Ok(object.clone());
+    }
+    if ask.body.is_empty() {
+        return Ok(Value::Null);
+    }
+    match ask.content_type.split(';').next().unwrap_or_default().trim() {
+        "application/yaml" => yaml(&ask.body),
+        protobuf::TYPE => return protobuf::read(&ask.body),
+        "" | "application/json" | "*/*" => json(&ask.body),
+        _ => return Err(Refusal::unsupported_media_type(TYPES)),
+    }
+    .map(|body| body.value)
 }
 
 /// Reads JSON.
@@ -48,12 +62,15 @@ pub fn options(ask: &Ask) -> Result<Value, Refusal> {
 /// # Errors
 /// 400.
 pub fn json(text: &[u8]) -> Result<Body, Refusal> {
+    parse(text).map_err(unreadable)
+}
+
+fn parse(text: &[u8]) -> serde_json::Result<Body> {
     let mut twice = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Noting { twice: &mut twice, path: String::new() }
         .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(unreadable)?;
+        .and_then(|value| reader.end().map(|()| value))?;
     Ok(Body { value, twice })
 }
 

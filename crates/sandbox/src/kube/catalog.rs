@@ -140,9 +140,6 @@ impl Catalog {
     }
 }
 
-/// Resources that live only for the length of a request, and others that nothing here plays.
-const LEFT_OUT: &[&str] = &["bindings", "componentstatuses"];
-
 fn built_in() -> Arc<[Arc<Resource>]> {
     use std::sync::OnceLock;
     static BUILT_IN: OnceLock<Arc<[Arc<Resource>]>> = OnceLock::new();
@@ -213,7 +210,6 @@ fn read() -> Arc<[Arc<Resource>]> {
             }
         }
     }
-    all.retain(|it| !LEFT_OUT.contains(&it.plural.as_str()));
     all.into_iter().map(Arc::new).collect()
 }
 

@@ -377,18 +377,69 @@ pub fn definition_causes(definition: &Value) -> Causes {
         ));
     }
     let versions = spec["versions"].as_array().cloned().unwrap_or_default();
-    if versions.iter().filter(|it| it["storage"] == true).count() != 1 {
-        causes.push((
-            "spec.versions".into(),
-            "Invalid value: must have exactly one version marked as storage version".into(),
-        ));
-    }
     for (at, version) in versions.iter().enumerate() {
-        if !version["schema"]["openAPIV3Schema"].is_object() {
-            causes.push((format!("spec.versions[{at}].schema.openAPIV3Schema"), "Required value".into()));
-        }
+        causes.extend(version_causes(&versions, at, version));
+    }
+    let stored = versions.iter().filter(|it| it["storage"] == true).count();
+    if stored != 1 {
+        let why = "must have exactly one version marked as storage version";
+        causes.push(("spec.versions".into(), format!("Invalid value: {}: {why}", go_versions(&versions))));
+    }
+    if stored == 0 {
+        let why = "Invalid value: null: must have at least one stored version";
+        causes.push(("status.storedVersions".into(), why.into()));
     }
     causes
+}
+
+/// What is wrong with a version. What all versions have in common, the real server names once, above them.
+fn version_causes(versions: &[Value], at: usize, version: &Value) -> Causes {
+    let mut causes = Causes::new();
+    let alone = versions.len() == 1;
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let below = |field: &str| match alone {
+        true => format!("spec.validation.openAPIV3Schema.{field}"),
+        false => format!("spec.versions[{at}].schema.openAPIV3Schema.{field}"),
+    };
+    if !schema.is_object() {
+        causes.push((format!("spec.versions[{at}].schema.openAPIV3Schema"), "Required value".into()));
+        if version["selectableFields"].is_array() {
+            let path = if alone { "spec".to_owned() } else { format!("spec.versions[{at}]") };
+            let why = "Invalid value: \"\": may only be set when validations.schema is included";
+            causes.push((format!("{path}.selectableFields"), why.into()));
+        }
+        return causes;
+    }
+    let kind = schema["type"].as_str().unwrap_or_default();
+    if kind != "object" {
+        if version["subresources"]["status"].is_object() {
+            let why = "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled";
+            causes.push((below("type"), format!("Invalid value: {kind:?}: {why}")));
+        }
+        if kind == "array" && schema["items"].is_null() {
+            causes.push((below("items"), "Required value: must be specified".into()));
+        }
+        causes.push(match kind {
+            "" => (below("type"), "Required value: must not be empty at the root".into()),
+            _ => (below("type"), format!("Invalid value: {kind:?}: must be object at the root")),
+        });
+    }
+    causes
+}
+
+/// Versions as Go writes them; what they have in common stands above them.
+fn go_versions(versions: &[Value]) -> String {
+    let of = |version: &Value| {
+        format!(
+            "{{\"Name\":{},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":{},\"Schema\":null,\"Subresources\":null,\"AdditionalPrinterColumns\":null,\"SelectableFields\":null}}",
+            version["name"],
+            version["served"],
+            version["storage"],
+            version["deprecated"] == true,
+            version["deprecationWarning"]
+        )
+    };
+    format!("[{}]", versions.iter().map(of).collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]
@@ -423,6 +474,19 @@ mod tests {
         assert_eq!((things.singular.as_str(), &*things.stored_as), ("thing", "example.com/things"));
         assert!(things.has_status() && things.subresource("scale").is_some());
         assert_eq!(definition_causes(&definition()), []);
+    }
+
+    #[test]
+    fn a_version_is_stored_and_an_object_at_its_root() {
+        let mut wrong = definition();
+        wrong["spec"]["versions"][0]["storage"] = false.into();
+        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["type"] = "array".into();
+        let causes = definition_causes(&wrong);
+        let fields: Vec<&str> = causes.iter().map(|(field, _)| field.as_str()).collect();
+        let root = "spec.validation.openAPIV3Schema";
+        let kind = format!("{root}.type");
+        let expected = [&kind, &format!("{root}.items"), &kind, "spec.versions", "status.storedVersions"];
+        assert_eq!(fields, expected);
     }
 
     #[test]

@@ -41,12 +41,7 @@ pub(super) fn answer(api: &Api, ask: &Ask, path: &str) -> Result<Answer, Refusal
         },
         ["api", version] => resources(api, "", version),
         ["apis", group, version] => resources(api, group, version),
-        // Clients ask the old document for kinds that the new ones do not have: it has none either.
-        ["openapi", "v2"] => Ok(Answer::Text {
-            code: 200,
-            content_type: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-            body: "\n\u{3}2.0".to_owned(),
-        }),
+        ["openapi", "v2"] => Ok(super::swagger::answer(api, &ask.accept)),
         ["openapi", "v3"] => Ok(Answer::ok(json!({ "paths": documents(api) }))),
         ["openapi", "v3", path @ ..] => document(api, &path.join("/")),
         _ => super::auth::issuer_documents(api, path).map(Answer::ok).ok_or_else(Refusal::no_such_path),
@@ -56,9 +51,15 @@ pub(super) fn answer(api: &Api, ask: &Ask, path: &str) -> Result<Answer, Refusal
 fn version() -> Value {
     let version = &Published::get().version;
     let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next(), numbers.next());
+    let before = minor.and_then(|it| it.parse::<u32>().ok()).map(|it| (it - 1).to_string());
     json!({
-        "major": numbers.next(),
-        "minor": numbers.next(),
+        "major": major,
+        "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": before,
         "gitVersion": version,
         "gitCommit": "",
         "gitTreeState": "clean",
@@ -217,7 +218,7 @@ fn document(api: &Api, path: &str) -> Result<Answer, Refusal> {
 }
 
 /// One document for each group and version of custom kinds: what `kubectl explain` and client-side checks read.
-fn custom_documents(api: &Api) -> BTreeMap<String, Value> {
+pub(super) fn custom_documents(api: &Api) -> BTreeMap<String, Value> {
     let mut documents: BTreeMap<String, Value> = BTreeMap::new();
     for it in api.catalog.all() {
         let Some(custom) = &it.custom else { continue };

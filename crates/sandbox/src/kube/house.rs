@@ -1,21 +1,19 @@
-//! Deleting, and what follows from it: finalizers, namespaces with their contents, definitions with their objects, and
-//! what was owned by what is gone.
+//! Deleting, and what follows from it, in here and in the rooms beside: `contents`, of namespaces and definitions, and
+//! `owners`, what was owned by what is gone.
 //!
 //! What the real garbage collector and namespace controller do after a while is done here at once, one change after the
 //! other: watchers see the same changes, and nobody has to wait.
-
-use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::{
     admission,
     api::{Answer, Api, Ask, Subject},
-    body,
+    bind, body,
     catalog::Resource,
-    custom, follow,
+    contents, custom, follow,
     object::{finalizers, is_going, later, meta, metadata, time},
-    options,
+    options, owners,
     read::{Form, named, shown},
     refusal::{About, Refusal},
     rules::CUSTOM_CLEANUP,
@@ -269,153 +267,43 @@ pub(super) fn after(api: &Api, resource: &Resource, change: &Change) {
     match &change.after {
         None => {
             let before = change.before.as_deref().unwrap_or(&Value::Null);
-            release_owned(api, meta(before, "uid"));
-            settle_owners(api, before, &change.key.namespace);
+            owners::release(api, meta(before, "uid"));
+            owners::settle(api, before, &change.key.namespace);
             if resource.namespaced {
-                empty_namespace(api, &change.key.namespace);
+                contents::empty_namespace(api, &change.key.namespace);
             }
-            settle_definition(api, resource);
+            contents::settle_definition(api, resource);
         }
         Some(object) if is_going(object) => {
             let holds = finalizers(object);
             match () {
                 () if holds.contains(&"orphan") => {
-                    orphan_owned(api, meta(object, "uid"));
+                    owners::orphan(api, meta(object, "uid"));
                     drop_finalizer(api, resource, &change.key, "orphan");
                 }
                 () if holds.contains(&"foregroundDeletion") => {
-                    release_owned(api, meta(object, "uid"));
-                    finish_foreground(api, resource, &change.key);
+                    owners::release(api, meta(object, "uid"));
+                    owners::finish_foreground(api, resource, &change.key);
                 }
-                () if holds.contains(&CUSTOM_CLEANUP) => clean_definition(api, &change.key),
-                () if resource.plural == "namespaces" => empty_namespace(api, &change.key.name),
+                () if holds.contains(&CUSTOM_CLEANUP) => contents::clean_definition(api, &change.key),
+                () if resource.plural == "namespaces" => contents::empty_namespace(api, &change.key.name),
                 () => {}
             }
         }
-        Some(object) => collect(api, resource, &change.key, object),
+        Some(object) => owners::collect(api, resource, &change.key, object),
     }
     follow::after(api, resource, change);
 }
 
-/// Deletes what belongs to something that is not there, as the garbage collector does.
-fn collect(api: &Api, resource: &Resource, key: &Key, object: &Value) {
-    let owners = object["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if !owners.is_empty() && !owners.iter().any(|owner| may_be_there(api, owner, &key.namespace)) {
-        remove(api, resource, key);
-    }
-}
-
-/// Whether an owner is there. One of a kind that is not known may be: nobody can tell.
-fn may_be_there(api: &Api, owner: &Value, namespace: &str) -> bool {
-    kind_of(api, owner).is_none() || is_there(api, owner, namespace)
-}
-
-/// Lets go what waited in the foreground for the last of what it owned.
-fn finish_foreground(api: &Api, resource: &Resource, key: &Key) {
-    let Some(object) = api.store.get(key) else { return };
-    let uid = meta(&object, "uid");
-    let blocks = |(_, key): &(Resource, Key)| {
-        let found = api.store.get(key);
-        let owners = found.as_ref().and_then(|it| it["metadata"]["ownerReferences"].as_array());
-        owners.into_iter().flatten().any(|it| it["uid"] == uid && it["blockOwnerDeletion"] == true)
-    };
-    if !owned(api, uid).iter().any(blocks) {
-        drop_finalizer(api, resource, key, "foregroundDeletion");
-    }
-}
-
 /// Goes on with what an earlier life was told to delete and did not come to an end with.
 pub(super) fn take_up(api: &Api) {
-    for resource in stored_once(api) {
+    for resource in contents::stored_once(api) {
         let listed = api.store.list(&resource.stored_as, None);
         for (key, object) in listed.objects.into_iter().filter(|(_, object)| is_going(object)) {
             let change = Change { revision: listed.revision, key, before: None, after: Some(object) };
             after(api, &resource, &change);
         }
     }
-}
-
-/// Objects that are owned by one with this id.
-fn owned(api: &Api, uid: &str) -> Vec<(Resource, Key)> {
-    let keys = api.store.owned_by(uid).into_iter();
-    keys.filter_map(|key| Some((Resource::clone(&*api.catalog.stored(&key.kind)?), key))).collect()
-}
-
-/// Lets those owners of something that is gone go too, who were told to go after all they own.
-fn settle_owners(api: &Api, gone: &Value, namespace: &str) {
-    for owner in gone["metadata"]["ownerReferences"].as_array().into_iter().flatten() {
-        let Some(resource) = kind_of(api, owner) else { continue };
-        let key = owner_key(&resource, owner, namespace);
-        let waits = api.store.get(&key).is_some_and(|it| {
-            it["metadata"]["uid"] == owner["uid"]
-                && is_going(&it)
-                && finalizers(&it).contains(&"foregroundDeletion")
-        });
-        if waits {
-            finish_foreground(api, &resource, &key);
-        }
-    }
-}
-
-fn group_version(owner: &Value) -> (&str, &str) {
-    let version = owner["apiVersion"].as_str().unwrap_or_default();
-    version.split_once('/').unwrap_or(("", version))
-}
-
-/// Every resource that stores objects, in one of its versions.
-fn stored_once(api: &Api) -> Vec<Resource> {
-    let mut seen = std::collections::BTreeSet::new();
-    let all = api.catalog.all();
-    let stored = all.iter().filter(|it| it.verbs.iter().any(|verb| verb == "list"));
-    stored.filter(|it| seen.insert(it.stored_as.clone())).map(|it| Resource::clone(it)).collect()
-}
-
-/// Deletes what was owned by something that is gone, unless somebody else owns it too.
-fn release_owned(api: &Api, uid: &str) {
-    for (resource, key) in owned(api, uid) {
-        let Some(object) = api.store.get(&key) else { continue };
-        let owners = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-        let others =
-            owners.iter().filter(|owner| owner["uid"] != uid && is_there(api, owner, &key.namespace)).count();
-        if others == 0 {
-            remove(api, &resource, &key);
-        } else {
-            disown(api, &resource, &key, uid);
-        }
-    }
-}
-
-fn orphan_owned(api: &Api, uid: &str) {
-    for (resource, key) in owned(api, uid) {
-        disown(api, &resource, &key, uid);
-    }
-}
-
-/// The resource that an owner is of.
-fn kind_of(api: &Api, owner: &Value) -> Option<std::sync::Arc<Resource>> {
-    let (group, version) = group_version(owner);
-    api.catalog.of_kind(group, version, owner["kind"].as_str().unwrap_or_default())
-}
-
-/// Where an owner lies, of something in a namespace.
-fn owner_key(resource: &Resource, owner: &Value, namespace: &str) -> Key {
-    let namespace = if resource.namespaced { namespace.to_owned() } else { String::new() };
-    let name = owner["name"].as_str().unwrap_or_default().to_owned();
-    Key { kind: resource.stored_as.clone(), namespace, name }
-}
-
-fn is_there(api: &Api, owner: &Value, namespace: &str) -> bool {
-    let Some(resource) = kind_of(api, owner) else { return false };
-    let found = api.store.get(&owner_key(&resource, owner, namespace));
-    found.is_some_and(|found| found["metadata"]["uid"] == owner["uid"])
-}
-
-fn disown(api: &Api, resource: &Resource, key: &Key, uid: &str) {
-    edit(api, resource, key, |object| {
-        if let Some(Value::Array(owners)) = metadata(object).get_mut("ownerReferences") {
-            owners.retain(|owner| owner["uid"] != uid);
-        }
-    });
 }
 
 pub(super) fn drop_finalizer(api: &Api, resource: &Resource, key: &Key, name: &str) {
@@ -455,129 +343,6 @@ pub(super) fn remove(api: &Api, resource: &Resource, key: &Key) {
     let _gone = delete_one(api, &Subject { resource, place: &place }, &key.name, &Wish::default());
 }
 
-/// Deletes what lies in a namespace that is going, and then the namespace.
-fn empty_namespace(api: &Api, name: &str) {
-    let namespaces = "/namespaces".into();
-    let key = Key { kind: namespaces, namespace: String::new(), name: name.to_owned() };
-    let terminating = |api: &Api| api.store.get(&key).is_some_and(|it| is_going(&it));
-    if !terminating(api) {
-        return;
-    }
-    let contents = |api: &Api| -> Vec<(Resource, Key, bool)> {
-        let resources = stored_once(api).into_iter().filter(|it| it.namespaced);
-        let inside = resources.flat_map(|resource| {
-            let listed = api.store.list(&resource.stored_as, Some(name)).objects;
-            listed
-                .into_iter()
-                .map(move |(key, object)| (resource.clone(), key, is_going(&object)))
-                .collect::<Vec<_>>()
-        });
-        inside.collect()
-    };
-    for (resource, key, _) in contents(api).into_iter().filter(|(_, _, going)| !going) {
-        remove(api, &resource, &key);
-    }
-    let left = contents(api);
-    let Some(resource) = api.catalog.find("", "v1", "namespaces") else { return };
-    // The store may not be looked at while it is changed.
-    let told = (!left.is_empty()).then(|| remaining(api, &left, &time((api.now)())));
-    edit(api, &resource, &key, |object| match told {
-        None => {
-            if let Value::Array(holds) = &mut object["spec"]["finalizers"] {
-                holds.retain(|it| it != "kubernetes");
-            }
-        }
-        Some(told) => object["status"]["conditions"] = told,
-    });
-}
-
-/// What a namespace says of what is left in it.
-fn remaining(api: &Api, left: &[(Resource, Key, bool)], now: &str) -> Value {
-    let (mut kinds, mut holds) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
-    for (resource, key, _) in left {
-        *kinds.entry(format!("{}.{}", resource.plural, resource.group)).or_default() += 1;
-        for hold in api.store.get(key).iter().flat_map(|it| finalizers(it)) {
-            *holds.entry(hold.to_owned()).or_default() += 1;
-        }
-    }
-    let condition = |kind: &str, status: bool, reason: &str, message: String| {
-        json!({
-            "type": kind, "status": if status { "True" } else { "False" }, "lastTransitionTime": now,
-            "reason": reason, "message": message,
-        })
-    };
-    let kinds: Vec<String> =
-        kinds.iter().map(|(kind, count)| format!("{kind} has {count} resource instances")).collect();
-    let kinds = format!("Some resources are remaining: {}", kinds.join(", "));
-    let held: Vec<String> =
-        holds.iter().map(|(hold, count)| format!("{hold} in {count} resource instances")).collect();
-    let held = match held.is_empty() {
-        true => ("ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned()),
-        false => {
-            let head = "Some content in the namespace has finalizers remaining";
-            ("SomeFinalizersRemain", format!("{head}: {}", held.join(", ")))
-        }
-    };
-    let done = |kind, reason, message: &str| condition(kind, false, reason, message.to_owned());
-    json!([
-        done(
-            "NamespaceDeletionDiscoveryFailure",
-            "ResourcesDiscovered",
-            "All resources successfully discovered"
-        ),
-        done(
-            "NamespaceDeletionGroupVersionParsingFailure",
-            "ParsedGroupVersions",
-            "All legacy kube types successfully parsed"
-        ),
-        done(
-            "NamespaceDeletionContentFailure",
-            "ContentDeleted",
-            "All content successfully deleted, may be waiting on finalization"
-        ),
-        condition("NamespaceContentRemaining", true, "SomeResourcesRemain", kinds),
-        condition("NamespaceFinalizersRemaining", !holds.is_empty(), held.0, held.1),
-    ])
-}
-
-/// Deletes the objects of a definition that is going, and then the definition.
-fn clean_definition(api: &Api, definition: &Key) {
-    let of_it = |it: &Resource| format!("{}.{}", it.plural, it.group) == definition.name;
-    let objects = |api: &Api| -> Vec<(Resource, Key)> {
-        let resources = stored_once(api).into_iter().filter(of_it);
-        let of = |resource: Resource| {
-            let listed = api.store.list(&resource.stored_as, None).objects;
-            listed.into_iter().map(move |(key, _)| (resource.clone(), key)).collect::<Vec<_>>()
-        };
-        resources.flat_map(of).collect()
-    };
-    for (resource, key) in objects(api) {
-        if api.store.get(&key).is_some_and(|it| !is_going(&it)) {
-            remove(api, &resource, &key);
-        }
-    }
-    if objects(api).is_empty()
-        && let Some(resource) = api.catalog.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-    {
-        drop_finalizer(api, &resource, definition, CUSTOM_CLEANUP);
-    }
-}
-
-/// The last object of a definition that is going may have gone.
-fn settle_definition(api: &Api, resource: &Resource) {
-    if resource.custom.is_none() {
-        return;
-    }
-    let key = Key {
-        kind: "apiextensions.k8s.io/customresourcedefinitions".into(),
-        namespace: String::new(),
-        name: format!("{}.{}", resource.plural, resource.group),
-    };
-    if api.store.get(&key).is_some_and(|it| is_going(&it)) {
-        clean_definition(api, &key);
-    }
-}
-
 /// What is created below an object: an eviction deletes its pod.
 pub(super) fn create_below(
     api: &Api,
@@ -603,6 +368,7 @@ pub(super) fn create_below(
                 warnings: Vec::new(),
             })
         }
+        ("/pods", "binding") => bind_pod(api, subject, body),
         ("/serviceaccounts", "token") => super::auth::request(api, subject, body),
         _ => Err(Refusal::new(
             501,
@@ -610,4 +376,23 @@ pub(super) fn create_below(
             format!("the sandbox does not play {}/{subresource}", subject.resource.plural),
         )),
     }
+}
+
+/// A scheduler gives a pod its node: below the pod, or as an object of the name of the pod.
+pub(super) fn bind_pod(api: &Api, subject: &Subject<'_>, body: &Value) -> Result<Answer, Refusal> {
+    let name = subject.place.name.as_deref().unwrap_or_else(|| meta(body, "name"));
+    let about = About { group: "", resource: "pods", name };
+    let key = Key { kind: "/pods".into(), ..subject.key(name) };
+    let pod = api.store.get(&key).ok_or_else(|| Refusal::not_found(about))?;
+    let node = body["target"]["name"].as_str().unwrap_or_default();
+    if !bind::bind(api, &key, node) {
+        let why = match pod["spec"]["nodeName"].as_str() {
+            Some(taken) => format!("pod {name} is already assigned to node {taken:?}"),
+            None => format!("pod {name} is being deleted, cannot be assigned to a host"),
+        };
+        return Err(Refusal::conflict(About { resource: "pods/binding", ..about }, &why));
+    }
+    let body =
+        json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
+    Ok(Answer::Json { code: 201, body, warnings: Vec::new() })
 }

@@ -22,6 +22,8 @@ pub struct Published {
     pub core: Vec<Value>,
     /// Fields of messages that are written only when somebody has set them, by message: `core.v1.PodSpec`.
     pub pointers: BTreeMap<String, Vec<String>>,
+    /// What the heads of tables say of their columns, by kind.
+    pub columns: BTreeMap<String, BTreeMap<String, String>>,
     /// OpenAPI 3 documents by path: `api/v1`, `apis/apps/v1`.
     openapi: BTreeMap<String, Box<RawValue>>,
 }

@@ -52,7 +52,29 @@ pub fn shown(resource: &Resource, object: &Value, form: Form) -> Value {
 pub fn named(resource: &Resource, mut object: Value) -> Value {
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
+    if &*resource.stored_as == "/events" {
+        spell_out(&mut object);
+    }
     object
+}
+
+/// Some fields of events are written also when nobody has set them.
+fn spell_out(event: &mut Value) {
+    let nothing = [
+        ("eventTime", Value::Null),
+        ("firstTimestamp", Value::Null),
+        ("lastTimestamp", Value::Null),
+        ("reportingComponent", "".into()),
+        ("reportingInstance", "".into()),
+        ("source", json!({})),
+    ];
+    for (field, nothing) in nothing {
+        if let Some(event) = event.as_object_mut()
+            && !event.contains_key(field)
+        {
+            event.insert(field.into(), nothing);
+        }
+    }
 }
 
 fn partial(object: &Value) -> Value {
@@ -137,7 +159,7 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
     let begun = Page::read(query.text("continue"))?;
     let exact = query.text("resourceVersionMatch") == "Exact";
     let asked = match &begun {
-        Some(page) => Some(page.revision),
+        Some(page) => page.revision,
         None => version(query.text("resourceVersion"))?.filter(|_| exact),
     };
     let namespace = subject.place.namespace.as_deref();
@@ -147,11 +169,15 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
         None => Ok(api.store.list(&resource.stored_as, namespace)),
     };
     let Ok(mut listed) = listed else {
-        return Err(Refusal::expired(if begun.is_none() {
-            "The resourceVersion for the provided list is too old."
-        } else {
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list."
-        }));
+        return Err(match begun {
+            None => Refusal::expired("The resourceVersion for the provided list is too old."),
+            Some(page) => Refusal {
+                go_on: Some(Page { revision: None, ..page }.write()),
+                ..Refusal::expired(
+                    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+                )
+            },
+        });
     };
     if let Some(page) = &begun {
         listed.objects.retain(|(key, _)| (&key.namespace, &key.name) > (&page.namespace, &page.name));
@@ -172,7 +198,8 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
     if remaining > 0
         && let Some((key, _)) = page.last()
     {
-        let next = Page { revision, namespace: key.namespace.clone(), name: key.name.clone() };
+        let next =
+            Page { revision: Some(revision), namespace: key.namespace.clone(), name: key.name.clone() };
         metadata["continue"] = next.write().into();
         // How many more match a selector, the real server does not count.
         if query.text("labelSelector").is_empty() && query.text("fieldSelector").is_empty() {
@@ -237,7 +264,8 @@ fn version(text: &str) -> Result<Option<u64>, Refusal> {
 /// Where a list goes on: opaque to clients.
 #[derive(Debug, PartialEq)]
 struct Page {
-    revision: u64,
+    /// The version of all pages of the list; of one whose version is forgotten none: it goes on with what is there.
+    revision: Option<u64>,
     namespace: String,
     name: String,
 }
@@ -245,7 +273,8 @@ struct Page {
 impl Page {
     /// Slashes are in no name, so they part the parts; hexadecimal keeps clients from reading it.
     fn write(&self) -> String {
-        hex::encode(format!("{}/{}/{}", self.revision, self.namespace, self.name))
+        let revision = self.revision.map(|it| it.to_string()).unwrap_or_default();
+        hex::encode(format!("{revision}/{}/{}", self.namespace, self.name))
     }
 
     fn read(text: &str) -> Result<Option<Self>, Refusal> {
@@ -255,7 +284,10 @@ impl Page {
         let read = || {
             let text = String::from_utf8(hex::decode(text).ok()?).ok()?;
             let mut parts = text.splitn(3, '/');
-            let revision = parts.next()?.parse().ok()?;
+            let revision = match parts.next()? {
+                "" => None,
+                text => Some(text.parse().ok()?),
+            };
             Some(Self { revision, namespace: parts.next()?.to_owned(), name: parts.next()?.to_owned() })
         };
         read().map(Some).ok_or_else(|| {
@@ -282,8 +314,10 @@ mod tests {
 
     #[test]
     fn pages_read_what_they_wrote() {
-        let page = Page { revision: 7, namespace: String::new(), name: "system:node".into() };
-        assert_eq!(Page::read(&page.write()).expect("ours"), Some(page));
+        for revision in [Some(7), None] {
+            let page = Page { revision, namespace: String::new(), name: "system:node".into() };
+            assert_eq!(Page::read(&page.write()).expect("ours"), Some(page));
+        }
         assert_eq!(Page::read("zz").expect_err("not ours").code, 400);
     }
 }

@@ -13,6 +13,8 @@ pub struct Refusal {
     pub message: String,
     /// What it is about: name, group, kind, causes.
     pub details: Value,
+    /// Where a list that cannot be gone on with can be gone on with all the same.
+    pub go_on: Option<String>,
 }
 
 /// Which thing a refusal is about.
@@ -50,13 +52,13 @@ impl About<'_> {
 impl Refusal {
     /// Anything, without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: Value::Null, go_on: None }
     }
 
     /// 404 for a thing.
     pub fn not_found(about: About<'_>) -> Self {
         let message = format!("{} not found", about.words());
-        Self { code: 404, reason: "NotFound", message, details: about.details() }
+        Self { details: about.details(), ..Self::new(404, "NotFound", message) }
     }
 
     /// 404 for an address that no API serves: plain text, without a reason; clients make their own words of it.
@@ -83,13 +85,13 @@ impl Refusal {
     /// 409: the name is taken.
     pub fn already_exists(about: About<'_>) -> Self {
         let message = format!("{} already exists", about.words());
-        Self { code: 409, reason: "AlreadyExists", message, details: about.details() }
+        Self { details: about.details(), ..Self::new(409, "AlreadyExists", message) }
     }
 
     /// 409: the object is not the one the writer has seen.
     pub fn conflict(about: About<'_>, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {}: {why}", about.words());
-        Self { code: 409, reason: "Conflict", message, details: about.details() }
+        Self { details: about.details(), ..Self::new(409, "Conflict", message) }
     }
 
     /// 409 of a writer that read an older version.
@@ -106,7 +108,7 @@ impl Refusal {
             "" => format!("forbidden: {why}"),
             _ => format!("{} is forbidden: {why}", about.words()),
         };
-        Self { code: 403, reason: "Forbidden", message, details: about.details() }
+        Self { details: about.details(), ..Self::new(403, "Forbidden", message) }
     }
 
     /// 422: the object is well-formed and not allowed. Causes are pairs of field and words.
@@ -115,26 +117,30 @@ impl Refusal {
             "" => format!("{kind} \"{name}\" is invalid"),
             group => format!("{kind}.{group} \"{name}\" is invalid"),
         };
-        let words: Vec<String> = causes.iter().map(|(field, why)| format!("{field}: {why}")).collect();
+        // A cause that is there twice is told once.
+        let mut words: Vec<String> = Vec::new();
+        for word in causes.iter().map(|(field, why)| format!("{field}: {why}")) {
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
         let message = match words.as_slice() {
             [one] => format!("{head}: {one}"),
             several => format!("{head}: [{}]", several.join(", ")),
         };
         let mut details = json!({
-            "kind": kind,
             "causes": causes.iter().map(|(field, why)| json!({
                 "reason": cause(why),
                 "message": why,
                 "field": field,
             })).collect::<Vec<_>>(),
         });
-        if !group.is_empty() {
-            details["group"] = json!(group);
+        for (key, value) in [("kind", kind), ("group", group), ("name", name)] {
+            if !value.is_empty() {
+                details[key] = json!(value);
+            }
         }
-        if !name.is_empty() {
-            details["name"] = json!(name);
-        }
-        Self { code: 422, reason: "Invalid", message, details }
+        Self { details, ..Self::new(422, "Invalid", message) }
     }
 
     /// 400.
@@ -177,6 +183,9 @@ impl Refusal {
         if !self.reason.is_empty() {
             status["reason"] = self.reason.into();
         }
+        if let Some(go_on) = &self.go_on {
+            status["metadata"]["continue"] = go_on.as_str().into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
@@ -195,5 +204,18 @@ fn cause(why: &str) -> &'static str {
         _ if why.starts_with("Too many") => "FieldValueTooMany",
         _ if why.contains(" in body must be of type ") => "FieldValueTypeInvalid",
         _ => "FieldValueInvalid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_is_there_twice_is_told_once() {
+        let causes = ["a", "b", "a"].map(|field| (field.to_owned(), "Required value".to_owned()));
+        let refusal = Refusal::invalid("", "Pod", "one", &causes);
+        assert_eq!(refusal.message, "Pod \"one\" is invalid: [a: Required value, b: Required value]");
+        assert_eq!(refusal.details["causes"].as_array().map(Vec::len), Some(3));
     }
 }

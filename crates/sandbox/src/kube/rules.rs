@@ -69,62 +69,42 @@ pub fn causes(resource: &Resource, old: Option<&Value>, new: &Value) -> Causes {
             required("spec.selector", "");
             required("spec.template.spec.containers", "");
             causes.extend(selects_its_template(new));
-            causes.extend(never_changes(old, new, "spec.selector"));
+            causes.extend(containers(&new["spec"]["template"]["spec"], "spec.template.spec"));
         }
         "batch/jobs" => {
             required("spec.template.spec.containers", "");
-            causes.extend(never_changes(old, new, "spec.template"));
-            causes.extend(never_changes(old, new, "spec.selector"));
+            causes.extend(containers(&new["spec"]["template"]["spec"], "spec.template.spec"));
         }
-        "/pods" => required("spec.containers", ""),
+        "/pods" => {
+            required("spec.containers", "");
+            causes.extend(containers(&new["spec"], "spec"));
+        }
         "/persistentvolumeclaims" => required("spec.accessModes", ": at least 1 access mode is required"),
         "/services" => causes.extend(service_causes(old, new)),
-        "/secrets" => {
-            causes.extend(secret(new));
-            causes.extend(never_changes(old, new, "type"));
-            causes.extend(sealed(old, new));
-        }
-        "/configmaps" => {
-            causes.extend(data(new));
-            causes.extend(sealed(old, new));
-        }
+        "/secrets" => causes.extend(secret(new)),
+        "/configmaps" => causes.extend(data(new)),
         "batch/cronjobs" => causes.extend(schedule(new)),
-        "rbac.authorization.k8s.io/rolebindings" | "rbac.authorization.k8s.io/clusterrolebindings" => {
-            if let Some(old) = old
-                && old["roleRef"] != new["roleRef"]
-            {
-                causes.push((
-                    "roleRef".into(),
-                    format!(
-                        "Invalid value: {{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}: cannot change roleRef",
-                        new["roleRef"]["apiGroup"], new["roleRef"]["kind"], new["roleRef"]["name"]
-                    ),
-                ));
-            }
-        }
-        "storage.k8s.io/storageclasses" => {
-            required("provisioner", "");
-            causes.extend(never_changes(old, new, "provisioner"));
-        }
+        "storage.k8s.io/storageclasses" => required("provisioner", ""),
         "apiextensions.k8s.io/customresourcedefinitions" => causes.extend(custom::definition_causes(new)),
         _ => {}
     }
     causes
 }
 
-fn never_changes(old: Option<&Value>, new: &Value, path: &str) -> Option<(String, String)> {
-    let pointer = format!("/{}", path.replace('.', "/"));
-    let (before, after) = (old?.pointer(&pointer)?, new.pointer(&pointer).unwrap_or(&Value::Null));
-    (before != after).then(|| (path.to_owned(), format!("Invalid value: {after}: field is immutable")))
-}
-
-/// `immutable: true` seals data.
-fn sealed(old: Option<&Value>, new: &Value) -> Causes {
-    let Some(old) = old.filter(|old| old["immutable"] == true) else { return Causes::new() };
-    let changed = ["immutable", "data", "binaryData"].into_iter().filter(|key| old[key] != new[key]);
-    changed
-        .map(|key| (key.to_owned(), "Forbidden: field is immutable when `immutable` is set".to_owned()))
-        .collect()
+/// A container has a name and an image.
+fn containers(spec: &Value, path: &str) -> Causes {
+    let mut causes = Causes::new();
+    for list in ["containers", "initContainers"] {
+        for (at, container) in spec[list].as_array().into_iter().flatten().enumerate() {
+            let missing = ["name", "image"]
+                .into_iter()
+                .filter(|field| container[*field].as_str().unwrap_or_default().is_empty());
+            causes.extend(
+                missing.map(|field| (format!("{path}.{list}[{at}].{field}"), "Required value".into())),
+            );
+        }
+    }
+    causes
 }
 
 /// Everything in a map or a secret together.

@@ -202,6 +202,9 @@ fn written(answer: Answer, timeout: Option<Duration>) -> Response<Body> {
         Answer::Text { code, content_type, body } => {
             response.status(code).header(header::CONTENT_TYPE, content_type).body(Body::from(body))
         }
+        Answer::Bytes { content_type, body } => {
+            response.header(header::CONTENT_TYPE, content_type).body(Body::from(body))
+        }
         Answer::Watch(watching) => response
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from_stream(lines(*watching, timeout))),

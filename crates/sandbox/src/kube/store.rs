@@ -324,6 +324,12 @@ impl Store {
         self.read(Inner::oldest)
     }
 
+    /// Forgets every change up to a revision, as etcd does when it is compacted: who asks for less is told [`Gone`].
+    pub fn compact(&self, revision: u64) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.changes.retain(|change| change.revision > revision);
+    }
+
     /// Is told of every new revision.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
@@ -408,5 +414,18 @@ mod tests {
         assert_eq!(store.changes_after(1).expect_err("forgotten"), Gone { oldest: 2 });
         assert_eq!(store.changes_after(2).expect("kept").len(), KEPT);
         assert!(store.changes_after(store.revision()).expect("nothing yet").is_empty());
+    }
+
+    #[test]
+    fn what_is_compacted_is_forgotten_and_nothing_newer() {
+        let store = Store::default();
+        let made = [1, 2, 3].map(|value| put(&store, "a", "x", value).expect("changed").revision);
+        store.compact(made[1]);
+        assert_eq!(store.changes_after(made[0]).expect_err("forgotten"), Gone { oldest: made[1] });
+        assert_eq!(store.changes_after(made[1]).expect("kept").len(), 1);
+        store.compact(made[2]);
+        assert_eq!(store.changes_after(made[1]).expect_err("forgotten"), Gone { oldest: made[2] });
+        assert_eq!(put(&store, "a", "x", 4).expect("changed").revision, made[2] + 1);
+        assert_eq!(store.changes_after(made[2]).expect("kept").len(), 1);
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     catalog::Resource,
+    published::Published,
     read::{Form, Rows, shown},
 };
 
@@ -37,13 +38,27 @@ pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timesta
         .map(|custom| custom.columns.as_slice())
         .filter(|columns| !columns.is_empty());
     let columns = columns(resource);
+    let said = Published::get().columns.get(&resource.kind).filter(|_| resource.custom.is_none());
+    let head = |name: &str, kind: &str, format: &str, priority: u8| {
+        // What every kind has is described by all that describe their columns, in the same words.
+        let of =
+            |kind: &str| Published::get().columns.get(kind)?.get(if name == "Name" { name } else { "Age" });
+        let said = said.and_then(|it| it.get(name)).or_else(|| match name {
+            "Name" | "Age" | "Created At" => of("ConfigMap"),
+            _ => None,
+        });
+        json!({
+            "name": name, "type": kind, "format": format, "description": said.map_or("", String::as_str),
+            "priority": priority,
+        })
+    };
     let mut heads = vec![head("Name", "string", "name", 0)];
     match custom {
         Some(custom) => heads.extend(custom.iter().map(|it| {
             json!({
                 "name": it["name"], "type": it["type"],
                 "format": it["format"].as_str().unwrap_or_default(),
-                "description": it["description"].as_str().unwrap_or_default(),
+                "description": it["description"].as_str().map_or_else(|| words(it), str::to_owned),
                 "priority": it["priority"].as_u64().unwrap_or(0),
             })
         })),
@@ -86,8 +101,10 @@ pub fn of(resource: &Resource, objects: &[&Value], metadata: Value, now: Timesta
     })
 }
 
-fn head(name: &str, kind: &str, format: &str, priority: u8) -> Value {
-    json!({ "name": name, "type": kind, "format": format, "description": "", "priority": priority })
+/// What a column of a definition is said to be when the definition does not say.
+fn words(column: &Value) -> String {
+    let path = column["jsonPath"].as_str().unwrap_or_default();
+    format!("Custom resource definition column (in JSONPath format): {path}")
 }
 
 fn custom_cell(column: &Value, object: &Value, now: Timestamp) -> Value {

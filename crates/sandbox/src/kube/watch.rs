@@ -118,7 +118,13 @@ impl Watching {
         let changes = match self.store.changes_after(self.seen) {
             Ok(changes) => changes,
             Err(gone) => {
-                let words = format!("too old resource version: {} ({})", self.seen, gone.oldest);
+                // Events are kept out of the real server's cache: of them etcd itself tells.
+                let words = match &*self.resource.stored_as {
+                    "/events" | "events.k8s.io/events" => {
+                        "The resourceVersion for the provided watch is too old.".to_owned()
+                    }
+                    _ => format!("too old resource version: {} ({})", self.seen, gone.oldest),
+                };
                 self.ready.push_back(json!({ "type": "ERROR", "object": Refusal::expired(words).status() }));
                 self.over = true;
                 return;

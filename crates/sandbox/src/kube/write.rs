@@ -10,7 +10,7 @@ use super::{
     auth,
     body::Body,
     catalog::{Resource, api_version},
-    custom, defaults, house,
+    custom, defaults, house, immutable,
     merge::{self, ApplyError},
     names,
     object::{
@@ -22,7 +22,6 @@ use super::{
     refusal::Refusal,
     rules, scale, service,
     store::{Change, Key},
-    strict,
 };
 
 /// One write: what it is about, how it wants to be read, and what the writer should be warned of.
@@ -59,6 +58,9 @@ impl From<Refusal> for Stop {
 pub(super) fn create(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) -> Result<Answer, Refusal> {
     if let Some(subresource) = subject.place.subresource.as_deref() {
         return house::create_below(api, subject, subresource, &body.value);
+    }
+    if &*subject.resource.stored_as == "/bindings" {
+        return house::bind_pod(api, subject, &body.value);
     }
     let mut writing = Writing::new(api, subject, ask)?;
     if auth::is_review(subject.resource) {
@@ -123,7 +125,7 @@ impl<'a> Writing<'a> {
         Ok(Self { api, subject, ask, dry_run, warnings: Vec::new() })
     }
 
-    fn resource(&self) -> &'a Resource {
+    pub(super) fn resource(&self) -> &'a Resource {
         self.subject.resource
     }
 
@@ -328,73 +330,6 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Checks kind and version, and holds the object against its shape.
-    fn read_strictly(&mut self, object: &mut Value, twice: &[String]) -> Result<(), Refusal> {
-        let warnings = self.strictly(object, twice)?;
-        self.warnings.extend(warnings);
-        Ok(())
-    }
-
-    fn strictly(&self, object: &mut Value, twice: &[String]) -> Result<Vec<String>, Refusal> {
-        let resource = self.resource();
-        let wanted = (resource.api_version(), resource.kind.as_str());
-        let given =
-            (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
-        if !object.is_object()
-            || (!given.1.is_empty() && given.1 != wanted.1)
-            || (!given.0.is_empty() && given.0 != wanted.0)
-        {
-            return Err(Refusal::bad_request(format!(
-                "the API version in the data ({}, Kind={}) does not match the expected API version ({}, Kind={})",
-                given.0, given.1, wanted.0, wanted.1
-            )));
-        }
-        let misfits = strict::prune(&resource.shape, object);
-        let cannot = |why: String| {
-            let (version, kind) = (&resource.version, &resource.kind);
-            Refusal::bad_request(format!(
-                "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
-            ))
-        };
-        // Of custom objects the schema itself judges types.
-        if let Some((path, got, wanted)) = misfits.wrong.first()
-            && resource.custom.is_none()
-        {
-            return Err(cannot(format!(
-                "json: cannot unmarshal {got} into Go struct field {path} of type {wanted}"
-            )));
-        }
-        let mut words: Vec<String> = twice.iter().map(|path| format!("duplicate field {path:?}")).collect();
-        words.extend(misfits.unknown.iter().map(|path| format!("unknown field {path:?}")));
-        match self.ask.query.text("fieldValidation") {
-            "Ignore" => Ok(Vec::new()),
-            "Strict" if !words.is_empty() => {
-                Err(cannot(format!("strict decoding error: {}", words.join(", "))))
-            }
-            _ => Ok(words),
-        }
-    }
-
-    /// The namespace of the address is the namespace of the object.
-    fn place(&self, object: &mut Value) -> Result<(), Refusal> {
-        let of_address = self.subject.place.namespace.as_deref();
-        let given = meta(object, "namespace").to_owned();
-        match (of_address, self.resource().namespaced) {
-            (Some(namespace), true) if given.is_empty() => {
-                metadata(object).insert("namespace".into(), namespace.into());
-            }
-            (Some(namespace), true) if given == namespace => {}
-            (None, false) => drop(metadata(object).shift_remove("namespace")),
-            (None, true) => return Err(Refusal::method_not_allowed()),
-            _ => {
-                return Err(Refusal::bad_request(
-                    "the namespace of the provided object does not match the namespace sent on the request",
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// Nothing is made in a namespace that is not there or is going.
     fn in_open_namespace(&self, name: &str) -> Result<(), Refusal> {
         let Some(namespace) = self.subject.place.namespace.as_deref() else { return Ok(()) };
@@ -467,8 +402,14 @@ impl<'a> Writing<'a> {
 
     fn causes(&self, old: Option<&Value>, new: &Value) -> Causes {
         let mut causes = names::metadata_causes(new, self.resource().custom.is_none());
-        causes.extend(old.and_then(|old| names::new_finalizers(old, new)));
+        // The real server asks twice, and tells it twice.
+        let late = old.and_then(|old| names::new_finalizers(old, new));
+        causes.extend(late.iter().cloned().chain(late.clone()));
         causes.extend(rules::causes(self.resource(), old, new));
+        if let Some(old) = old {
+            let below = self.subject.place.subresource.as_deref();
+            causes.extend(immutable::causes(self.resource(), below, old, new));
+        }
         if let Some(custom) = &self.resource().custom {
             causes.extend(custom.causes(new));
         }

@@ -208,7 +208,9 @@ impl Cluster {
                 Err(Refused { code, message: body["message"].as_str().unwrap_or_default().to_owned() })
             }
             Answer::Text { code, body, .. } => Err(Refused { code, message: body }),
-            Answer::Watch(_) => Err(Refused { code: 500, message: "a watch was not asked for".to_owned() }),
+            Answer::Watch(_) | Answer::Bytes { .. } => {
+                Err(Refused { code: 500, message: "an object was asked for".to_owned() })
+            }
         }
     }
 }

@@ -113,6 +113,38 @@ impl Players {
         self.timers.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// Plays in real time, whenever something changed or is due, until a controller panics.
+    pub async fn live(mut self) {
+        let mut revisions = self.cluster.api.store.revisions();
+        loop {
+            revisions.borrow_and_update();
+            // Controllers read Git and start programs: nothing that may hold up a request.
+            let settled = tokio::task::spawn_blocking(move || {
+                let next = self.settle();
+                (self, next)
+            });
+            let next;
+            (self, next) = match settled.await {
+                Ok(settled) => settled,
+                Err(error) => {
+                    tracing::error!(%error, "a controller has panicked; the cluster stands still");
+                    return;
+                }
+            };
+            let wait = next.map(|at| at.duration_since(self.cluster.now()));
+            let due = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait.try_into().unwrap_or_default()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = revisions.changed() => if changed.is_err() { return },
+                () = due => {}
+            }
+        }
+    }
+
     /// Hears what changed, or looks at everything when it cannot be told any more.
     fn hear(&mut self) {
         let store = &self.cluster.api.store;

@@ -132,12 +132,37 @@ async fn standing(State(desk): State<Desk>) -> Json<Vec<Standing>> {
 }
 
 async fn set_faults(State(desk): State<Desk>, Json(script): Json<Script>) {
-    tracing::info!(rules = script.faults.len(), "faults are set");
-    desk.world.faults().set(script);
+    set(&desk.world, script).await;
 }
 
 async fn clear_faults(State(desk): State<Desk>) {
-    desk.world.faults().clear();
+    set(&desk.world, Script::default()).await;
+}
+
+/// The book in which the fault script is kept.
+const FAULTS: &str = "faults";
+
+/// Sets faults, and keeps them for the next life.
+pub(super) async fn set(world: &World, script: Script) {
+    tracing::info!(rules = script.faults.len(), "faults are set");
+    let text = serde_json::to_vec(&script).unwrap_or_default();
+    world.keeper().book(FAULTS).put("script", &text);
+    world.faults().set(script);
+    if let Err(error) = world.keeper().kept().await {
+        tracing::error!(%error, "the faults are not kept");
+    }
+}
+
+/// Sets the faults of an earlier life; counting and times begin anew.
+///
+/// # Errors
+/// When what is kept cannot be read.
+pub(super) async fn recall(world: &World) -> Result<(), sqlx::Error> {
+    let kept = world.keeper().book(FAULTS).load().await?;
+    if let Some(script) = kept.first().and_then(|(_, text)| serde_json::from_slice::<Script>(text).ok()) {
+        world.faults().set(script);
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

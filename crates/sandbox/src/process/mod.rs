@@ -80,8 +80,9 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
     };
     let runtime = tokio::runtime::Handle::current();
     let world = World::open(settings, Arc::new(Timestamp::now), Some(runtime)).await?;
-    if let Some(script) = faults {
-        world.faults().set(script);
+    match faults {
+        Some(script) => control::set(&world, script).await,
+        None => control::recall(&world).await?,
     }
     let sockets = sockets::open(&world, &own, stop.clone()).await?;
     let connection = Connection {

@@ -55,7 +55,7 @@ pub(super) async fn open(world: &World, own: &Own, stop: CancellationToken) -> i
     let s3 = s3::Server::start(
         listen(&ports, "s3").await?,
         Some(Arc::new(config(&identity)?)),
-        s3::serve::service(world.gate(), "local"),
+        s3::serve::struck_service(world.gate(), "local", Some(world.faults().clone())),
     )?;
     let dns = zones(&ports, world).await?;
     let addresses = Addresses { s3: format!("https://{}", s3.address), dns: dns.address.to_string() };
@@ -82,6 +82,7 @@ fn config(identity: &Identity) -> io::Result<rustls::ServerConfig> {
 
 /// The zones on the port that clients know, if it is free for both protocols; else on another.
 async fn zones(ports: &Book, world: &World) -> io::Result<zone::Server> {
+    world.zones().strike(world.faults().clone());
     let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let start = async |port: u16| zone::Server::start(world.zones().clone(), at(port)).await;
     let server = match known(ports, "dns").await? {

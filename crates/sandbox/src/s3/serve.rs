@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -14,18 +15,25 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::parts::connections::each;
+use crate::parts::{connections::each, faults::Faults};
 
 use super::{
     gate::Gate,
-    wire::{Access, Secrets, Wire},
+    wire::{Access, Fate, Secrets, Wire},
 };
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What answers S3 requests; to be put behind any socket, and whatever shall come between.
 pub fn service(gate: &Gate, region: &str) -> S3Service {
+    struck_service(gate, region, None)
+}
+
+/// As [`service`]; with `faults`, what goes wrong on purpose. What takes an answer away does so in a [`Server`].
+pub fn struck_service(gate: &Gate, region: &str, faults: Option<Faults>) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Wire { gate: gate.clone(), region: region.to_owned() });
     builder.set_auth(Secrets(gate.keys.clone()));
-    builder.set_access(Access { gate: gate.clone(), now: gate.store.now.clone() });
+    builder.set_access(Access { gate: gate.clone(), now: gate.store.now.clone(), faults });
     // Its own check of the time asks the system's clock; the door checks with the sandbox's.
     let mut config = S3Config::default();
     config.presigned_url_max_skew_time_secs = u32::MAX;
@@ -72,6 +80,7 @@ async fn accept(
     each(listener, stop, move |socket| {
         let (tls, service) = (tls.clone(), service.clone());
         async move {
+            let service = service_fn(move |request| answer(service.clone(), request));
             let server = auto::Builder::new(TokioExecutor::new());
             // A client that goes away in the middle of an answer is its own business.
             let _gone = match tls {
@@ -84,4 +93,15 @@ async fn accept(
         }
     })
     .await;
+}
+
+/// An answer, unless a fault takes it away.
+async fn answer(service: S3Service, mut request: Request<Incoming>) -> Result<Response<s3s::Body>, BoxError> {
+    let fate = Fate::default();
+    request.extensions_mut().insert(fate.clone());
+    let answer = service.call(request.map(s3s::Body::from)).await?;
+    match fate.broken(answer.status().is_success()) {
+        Some(broken) => Ok(broken.end().await?),
+        None => Ok(answer),
+    }
 }

@@ -6,11 +6,12 @@
 //! | [`data`] | the records of one zone, and how they are written as text |
 //! | `answer`, `update`, `transfer` | questions, RFC 2136, RFC 5936 |
 //! | `tsig` | signed requests and answers, RFC 8945 |
-//! | [`serve`] | the server on sockets |
+//! | [`serve`], `struck` | the server on sockets; what goes wrong there on purpose |
 
 mod answer;
 pub mod data;
 pub mod serve;
+mod struck;
 mod transfer;
 mod tsig;
 mod update;

@@ -9,7 +9,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::zones::{Over, Zones};
+use super::{
+    struck,
+    zones::{Over, Zones},
+};
+use crate::cloud::door::Broken;
 
 /// How many free ports are tried until one is free for both protocols.
 const TRIES: usize = 16;
@@ -51,23 +55,49 @@ impl Server {
 }
 
 /// The answers to a request, once what it changed outlives the process; none when it could not be kept.
-async fn answers(zones: &Zones, request: &[u8], over: Over) -> Vec<Vec<u8>> {
-    let answers = zones.exchange(request, over);
-    if zones.kept().await.is_ok() { answers } else { Vec::new() }
+///
+/// # Errors
+/// When a fault asks for no answer.
+async fn answers(zones: &Zones, request: &[u8], over: Over) -> Result<Vec<Vec<u8>>, Broken> {
+    let struck = struck::struck(zones, request);
+    if !struck.latency().is_zero() {
+        tokio::time::sleep(struck.latency()).await;
+    }
+    if struck.resets_before() {
+        return Err(Broken::Reset);
+    }
+    if struck.refusal().is_some() {
+        return Ok(struck::refused(request));
+    }
+    let answers = zones.exchange_by(struck.skew(), request, over);
+    let kept = zones.kept().await.is_ok();
+    match () {
+        () if struck.resets_after() => Err(Broken::Reset),
+        () if struck.loses_reply() => Err(Broken::Silence),
+        () => Ok(if kept { answers } else { Vec::new() }),
+    }
 }
 
 async fn packets(socket: UdpSocket, zones: Arc<Zones>, stop: CancellationToken) {
+    let socket = Arc::new(socket);
     let mut buffer = vec![0; usize::from(u16::MAX)];
+    // Nobody waits for an answer that takes longer to somebody else.
+    let mut answering = JoinSet::new();
     loop {
         let received = tokio::select! {
             received = socket.recv_from(&mut buffer) => received,
             () = stop.cancelled() => return,
+            Some(_) = answering.join_next() => continue,
         };
         // A client that went away is told of here; that is its own business.
         let Ok((length, from)) = received else { continue };
-        for answer in answers(&zones, &buffer[..length], Over::Udp).await {
-            let _gone = socket.send_to(&answer, from).await;
-        }
+        let (socket, zones, request) = (socket.clone(), zones.clone(), buffer[..length].to_vec());
+        answering.spawn(async move {
+            // By packets, a broken connection is silence as well.
+            for answer in answers(&zones, &request, Over::Udp).await.unwrap_or_default() {
+                let _gone = socket.send_to(&answer, from).await;
+            }
+        });
     }
 }
 
@@ -90,7 +120,10 @@ async fn connection(mut stream: TcpStream, zones: Arc<Zones>) -> std::io::Result
         let length = stream.read_u16().await?;
         let mut request = vec![0; usize::from(length)];
         stream.read_exact(&mut request).await?;
-        let answers = answers(&zones, &request, Over::Tcp).await;
+        let answers = match answers(&zones, &request, Over::Tcp).await {
+            Ok(answers) => answers,
+            Err(broken) => broken.end().await.map_err(std::io::Error::other)?,
+        };
         if answers.is_empty() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,6 +11,7 @@ use hickory_proto::{
     rr::{DNSClass, Name, RecordType, TSigner, rdata::tsig::TsigAlgorithm},
     serialize::binary::BinEncodable,
 };
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     keep::{Book, NotKept},
     kube::object::Now,
+    parts::faults::Faults,
 };
 
 /// How far the clocks of a client and the server may be apart, in seconds (RFC 8945, section 10).
@@ -85,6 +87,7 @@ pub struct Zones {
     state: Mutex<State>,
     book: Book,
     now: Now,
+    faults: OnceLock<Faults>,
 }
 
 #[derive(Default)]
@@ -109,7 +112,7 @@ struct KeptKey {
 impl Zones {
     /// No zones, and nothing is kept.
     pub fn new(now: Now) -> Self {
-        Self { state: Mutex::default(), book: Book::default(), now }
+        Self { state: Mutex::default(), book: Book::default(), now, faults: OnceLock::new() }
     }
 
     /// What the book holds.
@@ -148,7 +151,7 @@ impl Zones {
                 set.data.push(record.data);
             }
         }
-        Ok(Self { state: Mutex::new(state), book, now })
+        Ok(Self { state: Mutex::new(state), book, now, faults: OnceLock::new() })
     }
 
     /// Returns when everything that was done so far outlives the process.
@@ -288,8 +291,23 @@ impl Zones {
         self.exchange(request, Over::Tcp).into_iter().next().unwrap_or_default()
     }
 
+    /// Says what shall go wrong at requests that come by a socket. The first time counts.
+    pub fn strike(&self, faults: Faults) {
+        let _first = self.faults.set(faults);
+    }
+
+    /// What goes wrong at requests that come by a socket.
+    pub(super) fn faults(&self) -> Option<&Faults> {
+        self.faults.get()
+    }
+
     /// Answers a request with all messages that belong to the answer; none when it is not even a request.
     pub fn exchange(&self, request: &[u8], over: Over) -> Vec<Vec<u8>> {
+        self.exchange_by(SignedDuration::ZERO, request, over)
+    }
+
+    /// As [`Self::exchange`], with a clock that is off.
+    pub(super) fn exchange_by(&self, skew: SignedDuration, request: &[u8], over: Over) -> Vec<Vec<u8>> {
         let message = match Message::from_vec(request) {
             Ok(message) if message.metadata.message_type == MessageType::Query => message,
             // An answer to an answer would be answered for ever.
@@ -305,7 +323,7 @@ impl Zones {
                 return refused.to_vec().into_iter().collect();
             }
         };
-        let now = u64::try_from((self.now)().as_second()).unwrap_or(0);
+        let now = u64::try_from((self.now)().as_second().saturating_add(skew.as_secs())).unwrap_or(0);
         let mut answer = Message::response(message.metadata.id, message.metadata.op_code);
         answer.metadata.recursion_desired = message.metadata.recursion_desired;
         answer.queries.clone_from(&message.queries);

@@ -6,8 +6,9 @@ use platform_tests::BoxError;
 use serde_json::Value;
 
 use super::{
-    definitions, deletion, kubectl, lists, objects, patches, plain,
+    definitions, deletion, history, kubectl, lists, objects, patches, plain,
     script::{self, Script},
+    sealed,
     sides::Place,
     watches,
 };
@@ -19,6 +20,8 @@ pub(super) struct Case {
     /// What the result of the real server must hold, so that two equal results that mean nothing are none.
     pub shows: Vec<String>,
     pub act: Act,
+    /// It runs alone, when all others are over: it takes away what they may rely on.
+    pub alone: bool,
 }
 
 /// What a case does on a server.
@@ -48,19 +51,39 @@ pub(super) use rows;
 
 /// Every case.
 pub(super) fn all() -> Vec<Case> {
-    let rooms: [&[Row]; 6] =
-        [objects::CASES, lists::CASES, watches::CASES, patches::CASES, deletion::CASES, definitions::CASES];
-    let written = rooms.into_iter().flatten().map(|Row(name, shows, act)| Case {
-        name: name.replace('_', "-"),
-        shows: shows.iter().map(|words| (*words).to_owned()).collect(),
-        act: Act::Kube(*act),
-    });
+    let rooms: [&[Row]; 7] = [
+        objects::CASES,
+        lists::CASES,
+        watches::CASES,
+        patches::CASES,
+        deletion::CASES,
+        definitions::CASES,
+        sealed::CASES,
+    ];
+    let together = rooms.into_iter().flatten().map(|row| written(row, false));
     let scripts = script::all().into_iter().map(|script| Case {
         name: script.name.clone(),
         shows: script.shows(),
         act: Act::Kubectl(script),
+        alone: false,
     });
-    written.chain(scripts).collect()
+    together.chain(scripts).chain(history::CASES.iter().map(|row| written(row, true))).collect()
+}
+
+fn written(Row(name, shows, act): &Row, alone: bool) -> Case {
+    Case {
+        name: name.replace('_', "-"),
+        shows: shows.iter().map(|words| (*words).to_owned()).collect(),
+        act: Act::Kube(*act),
+        alone,
+    }
+}
+
+impl Case {
+    /// Whether it waits for namespaces to be removed.
+    pub(super) fn waits_for_namespaces(&self) -> bool {
+        self.name.contains("namespace")
+    }
 }
 
 impl Act {

@@ -37,6 +37,8 @@ pub(super) const CASES: &[Row] = rows![
     a_patch_that_changes_nothing_has_no_new_version shows "\"same\": true";
     a_patch_can_be_tried shows "\"tried\": \"2\"", "\"there\": \"1\"";
     a_patch_is_judged_strictly_when_asked shows "unknown field";
+    a_patch_gives_a_field_its_type shows "cannot unmarshal number", "\"code\": 422";
+    a_strategic_patch_is_judged_strictly_too shows "unknown field", "\"code\": 422";
     apply_makes_what_is_not_there shows "\"operation\": \"Apply\"";
     apply_needs_a_manager shows "fieldManager: Required value";
     apply_takes_no_managed_fields shows "metadata.managedFields must be nil";
@@ -201,6 +203,18 @@ async fn a_patch_can_be_tried(place: Place) -> Outcome {
 async fn a_patch_is_judged_strictly_when_asked(place: Place) -> Outcome {
     one(&place).await?;
     let change = Patch::Merge(json!({"dada": {"k": "2"}}));
+    Ok(said(place.maps().patch("one", &patch().validation_strict(), &change).await))
+}
+
+async fn a_patch_gives_a_field_its_type(place: Place) -> Outcome {
+    one(&place).await?;
+    let change = Patch::Merge(json!({"data": {"k": 2}}));
+    Ok(said(place.maps().patch("one", &patch(), &change).await))
+}
+
+async fn a_strategic_patch_is_judged_strictly_too(place: Place) -> Outcome {
+    one(&place).await?;
+    let change = Patch::Strategic(json!({"dada": {"k": "2"}, "data": {"k": "2"}}));
     Ok(said(place.maps().patch("one", &patch().validation_strict(), &change).await))
 }
 

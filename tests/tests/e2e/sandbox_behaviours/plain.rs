@@ -14,7 +14,9 @@ static CHANCE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
         (r"(?m)^[IWE]\d{4} \d\d:\d\d:.*\n", ""),
         (r#"("?[rR]esourceVersion"?: *"?)\d+"#, "${1}VERSION"),
+        (r#"(resourceVersion\\+":\\+")\d+"#, "${1}VERSION"),
         (r#"("continue": *")[^"]+"#, "${1}MORE"),
+        (r"too old resource version: \d+ \(\d+\)", "too old resource version"),
         (r"/tmp/(LIVE|MERGED)-\d+/", "$1/"),
         (r"/tmp/kubectl-edit-\d+", "/tmp/kubectl-edit"),
         (r"(pod-template-hash[=:] *)[0-9a-z]+", "${1}HASH"),
@@ -27,6 +29,7 @@ static CHANCE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\bnode-[0-2]\b", "NODE"),
         // ages, in columns and in descriptions
         (r"(?m)(\s)(\d+m)?\d+(\.\d+)?m?s(\s|\)|$)", "${1}AGE$4"),
+        (r#""(\d+m)?\d+(\.\d+)?m?s""#, "\"AGE\""),
         (r"(?m)(\S) {2,}", "$1  "),
         (r"(?m)[ \t]+$", ""),
     ];
@@ -50,15 +53,26 @@ pub(super) fn sort(value: &mut Value) {
         Value::Object(map) => {
             map.sort_keys();
             map.values_mut().for_each(sort);
-            // the server orders them by their times, which may or may not be of the same second
             if let Some(Value::Array(managed)) = map.get_mut("managedFields") {
-                managed.sort_by_cached_key(|it| {
-                    format!("{} {} {}", it["manager"], it["operation"], it["subresource"])
-                });
+                order(managed);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(sort),
         _ => {}
+    }
+}
+
+/// Brings owners of fields into an order that does not depend on whether they wrote in the same second, after seeing that
+/// they are in the order that depends on it.
+fn order(managed: &mut Vec<Value>) {
+    let place = |it: &Value, time: bool| {
+        let fields = ["operation", if time { "time" } else { "" }, "manager", "apiVersion", "subresource"];
+        fields.map(|field| it[field].as_str().unwrap_or_default().to_owned())
+    };
+    let ordered = managed.is_sorted_by_key(|it| place(it, true));
+    managed.sort_by_cached_key(|it| place(it, false));
+    if !ordered {
+        managed.push("not in their order".into());
     }
 }
 
@@ -79,6 +93,21 @@ pub(super) fn difference(real: &str, ours: &str) -> String {
         }
     }
     text
+}
+
+#[test]
+fn owners_of_fields_have_an_order() {
+    let by = |manager: &str, second: u32| serde_json::json!({"manager": manager, "operation": "Update", "time": format!("2026-11-21T15:46:0{second}Z")});
+    let ordered = |managed: [Value; 2]| {
+        let mut object = serde_json::json!({"managedFields": managed});
+        sort(&mut object);
+        let managers = object["managedFields"].as_array().into_iter().flatten();
+        managers.map(|it| it["manager"].as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    };
+    let both = Some(vec!["a".to_owned(), "b".to_owned()]);
+    assert_eq!(ordered([by("a", 1), by("b", 1)]), both);
+    assert_eq!(ordered([by("b", 1), by("a", 2)]), both);
+    assert_eq!(ordered([by("b", 1), by("a", 1)]), None);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,11 +18,11 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{
-    Api, Client, Config,
-    api::DeleteParams,
+    Api, Client, Config, ResourceExt,
+    api::{DeleteParams, ListParams},
     client::Body,
     config::{KubeConfigOptions, Kubeconfig},
-    runtime::wait::await_condition,
+    runtime::{conditions::is_deleted, wait::await_condition},
 };
 use platform_sandbox::{
     kube::{Api as Sandbox, serve::Server},
@@ -32,12 +35,15 @@ use platform_sandbox::{
         },
     },
 };
-use platform_tests::{Bed, BoxError, World};
+use platform_tests::{Bed, BoxError, Output, World, facts::ETCD};
 use serde_json::json;
 use tokio::{net::UnixStream, runtime::Runtime};
 
 /// How long a namespace may take until it can be used, on busy cores.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the next of all namespaces that are left may take until it is gone.
+const EMPTYING: Duration = Duration::from_secs(180);
 
 /// Both servers.
 pub(super) struct Sides {
@@ -54,6 +60,7 @@ pub(super) struct Side {
     /// Everything of a case on this side lies below this folder.
     folder: PathBuf,
     kubectl: Arc<dyn Fn() -> Command + Send + Sync>,
+    compact: Arc<dyn Fn(u64) + Send + Sync>,
 }
 
 /// A case's place on one server: its namespace, and a folder.
@@ -64,6 +71,7 @@ pub(super) struct Place {
     runtime: Arc<Runtime>,
     folder: PathBuf,
     kubectl: Arc<dyn Fn() -> Command + Send + Sync>,
+    compact: Arc<dyn Fn(u64) + Send + Sync>,
 }
 
 impl Drop for Sides {
@@ -83,9 +91,10 @@ impl Sides {
         api.begin_rights();
         let cluster = Cluster { name: "sandbox".into(), api: api.clone(), around: Around::default() };
         nodes(&cluster, &machines()).expect("nodes are made");
-        runtime.spawn(play(cluster));
+        runtime.spawn(Players::new(cluster, controllers(Pace::quick())).live());
+        let store = api.store.clone();
         let server = runtime.block_on(Server::start(api, "a-token-for-a-test")).expect("it starts");
-        let ours = ours(world, &runtime, &server);
+        let ours = ours(world, &runtime, &server, Arc::new(move |version| store.compact(version)));
         let (proxy, socket) = proxy(world);
         let bed: &'static Bed = world.bed();
         let real = Side {
@@ -97,8 +106,24 @@ impl Sides {
                 command.env("KUBECONFIG", bed.facts().own_kubeconfig());
                 command
             }),
+            compact: Arc::new(move |version| compact(bed, version)),
         };
         Self { real, ours, proxy, _server: server }
+    }
+}
+
+impl Sides {
+    /// Waits until the bed has removed every namespace that a case has left.
+    pub(super) fn settle(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.real.client.clone());
+        self.real.runtime.block_on(async {
+            let there = namespaces.list(&ListParams::default()).await.expect("namespaces");
+            for going in there.items.iter().filter(|it| it.metadata.deletion_timestamp.is_some()) {
+                let (name, uid) = (going.name_any(), going.uid().unwrap_or_default());
+                let gone = await_condition(namespaces.clone(), &name, is_deleted(&uid));
+                tokio::time::timeout(EMPTYING, gone).await.expect("it goes").expect("it is watched");
+            }
+        });
     }
 }
 
@@ -115,36 +140,18 @@ fn machines() -> Vec<NodeSpec> {
     (0..3).map(node).collect()
 }
 
-/// Plays the controllers of the sandbox's cluster, until the runtime ends.
-async fn play(cluster: Cluster) {
-    let mut revisions = cluster.api.store.revisions();
-    let mut players = Players::new(cluster, controllers(Pace::quick()));
-    loop {
-        revisions.borrow_and_update();
-        let due = players.settle();
-        let now = players.cluster().now();
-        let until = async {
-            match due {
-                Some(at) => {
-                    tokio::time::sleep(Duration::try_from(at.duration_since(now)).unwrap_or_default()).await
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            changed = revisions.changed() => if changed.is_err() { return },
-            () = until => {}
-        }
-    }
-}
-
 fn folder(world: &World<'_>, name: &str) -> PathBuf {
     let folder = world.dir().join(name);
     fs_err::create_dir_all(&folder).expect("a folder");
     folder
 }
 
-fn ours(world: &World<'static>, runtime: &Arc<Runtime>, server: &Server) -> Side {
+fn ours(
+    world: &World<'static>,
+    runtime: &Arc<Runtime>,
+    server: &Server,
+    compact: Arc<dyn Fn(u64) + Send + Sync>,
+) -> Side {
     let folder = folder(world, "ours");
     let kubeconfig = folder.join("kubeconfig");
     fs_err::write(&kubeconfig, &server.kubeconfig).expect("written");
@@ -159,7 +166,18 @@ fn ours(world: &World<'static>, runtime: &Arc<Runtime>, server: &Server) -> Side
         command.env_clear().env("PATH", &path).env("LANG", "C.UTF-8").env("KUBECONFIG", &kubeconfig);
         command
     };
-    Side { client, runtime: runtime.clone(), folder, kubectl: Arc::new(kubectl) }
+    Side { client, runtime: runtime.clone(), folder, kubectl: Arc::new(kubectl), compact }
+}
+
+/// Lets the bed's etcd forget what was before a version.
+fn compact(bed: &Bed, version: u64) {
+    let key = |file: &str| bed.facts().dir.join("pki").join(file);
+    let mut command = bed.command("curl");
+    command.args(["--silent", "--show-error", "--fail", "--cacert"]).arg(key("etcd/ca.crt"));
+    command.arg("--cert").arg(key("apiserver-etcd-client.crt"));
+    command.arg("--key").arg(key("apiserver-etcd-client.key"));
+    command.args(["--data", &json!({"revision": version}).to_string()]);
+    Output::of(command.arg(format!("https://{ETCD}/v3/kv/compaction"))).ok();
 }
 
 /// The bed's server cannot be reached from outside its network, but a socket in the file system can.
@@ -204,8 +222,9 @@ impl Side {
         let namespace = name.to_owned();
         let made = self.runtime.block_on(open(&self.client, &namespace));
         made.unwrap_or_else(|error| panic!("namespace {namespace}: {error}"));
-        let (client, runtime, kubectl) = (self.client.clone(), self.runtime.clone(), self.kubectl.clone());
-        Place { client, namespace, runtime, folder, kubectl }
+        let (client, runtime) = (self.client.clone(), self.runtime.clone());
+        let (kubectl, compact) = (self.kubectl.clone(), self.compact.clone());
+        Place { client, namespace, runtime, folder, kubectl, compact }
     }
 }
 
@@ -226,6 +245,11 @@ impl Place {
         self.runtime.block_on(future)
     }
 
+    /// Lets the server forget what was before a version.
+    pub(super) fn compact(&self, version: u64) {
+        (self.compact)(version);
+    }
+
     /// Its folder; files that commands name lie in it.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
@@ -241,9 +265,42 @@ impl Place {
     }
 
     /// Tells the namespace to go; nobody waits for it here.
-    pub(super) fn leave(self) {
+    fn leave(self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         // a case may have removed it
         let _gone = self.wait(namespaces.delete(&self.namespace, &DeleteParams::default()));
+    }
+}
+
+/// Places that cases have left. Their namespaces stay until no case waits any more for one of its own to be removed: the
+/// real controller takes them in turn, each with requests for every kind, and the queue would be longer than patience.
+pub(super) struct Leaving {
+    waiting: AtomicUsize,
+    left: Mutex<Vec<Place>>,
+}
+
+impl Leaving {
+    /// Until so many cases are over.
+    pub(super) fn until(waiting: usize) -> Self {
+        Self { waiting: AtomicUsize::new(waiting), left: Mutex::default() }
+    }
+
+    /// A case that waits for namespaces is over.
+    pub(super) fn one_is_over(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.go();
+    }
+
+    /// A case has left its place.
+    pub(super) fn leave(&self, place: Place) {
+        self.left.lock().expect("nobody panics with it").push(place);
+        self.go();
+    }
+
+    fn go(&self) {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            let left = std::mem::take(&mut *self.left.lock().expect("nobody panics with it"));
+            left.into_iter().for_each(Place::leave);
+        }
     }
 }

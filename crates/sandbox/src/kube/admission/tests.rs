@@ -29,7 +29,7 @@ fn ask(api: &Api, method: &str, path: &str, body: Value) -> (u16, Value, Vec<Str
     match api.answer(&ask) {
         Answer::Json { code, body, warnings } => (code, body, warnings),
         Answer::Text { code, body, .. } => (code, body.into(), Vec::new()),
-        Answer::Watch(_) => (200, Value::Null, Vec::new()),
+        Answer::Watch(_) | Answer::Bytes { .. } => (200, Value::Null, Vec::new()),
     }
 }
 
@@ -222,7 +222,11 @@ fn claims_get_a_class_grow_if_they_can_and_stay_while_in_use() {
     assert_eq!(made["spec"]["storageClassName"], "fast");
     assert_eq!(made["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));
     let grow = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
-    assert_eq!(ask(&api, "PATCH", &format!("{claims}/c"), grow).0, 403);
+    let grown = || ask(&api, "PATCH", &format!("{claims}/c"), grow.clone()).0;
+    assert_eq!(grown(), 422, "it is not bound");
+    let bound = json!({"status": {"phase": "Bound"}});
+    assert_eq!(ask(&api, "PATCH", &format!("{claims}/c/status"), bound).0, 200);
+    assert_eq!(grown(), 403, "its class does not let it grow");
 
     let mut user = pod("user", json!({}));
     user["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     compare::{self, Level},
     deletion, health,
-    home::{Home, is_of_type},
+    home::{Home, is_of_type, is_part},
     model::{
         API_VERSION, APPLICATIONS, CONTROLLER, IMITATED, PROJECTS, REFRESH, annotation, items, sources, text,
         tracked_by,
@@ -65,9 +65,7 @@ impl Controller for Applications {
                 let of_it = |it: &Arc<Value>| text(&it["spec"], "project") == change.key.name;
                 applications(cluster, Some(namespace)).filter(of_it).map(|it| key_of(&it)).collect()
             }
-            "apps/statefulsets" | "apps/deployments"
-                if matches!(&*change.key.name, "argocd-application-controller" | "argocd-repo-server") =>
-            {
+            "apps/statefulsets" | "apps/deployments" if is_part(&change.key.name) => {
                 applications(cluster, Some(namespace)).map(|it| key_of(&it)).collect()
             }
             "/secrets" if is_of_type(&object, "cluster") => {

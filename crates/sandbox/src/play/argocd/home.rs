@@ -13,6 +13,9 @@ use super::{
 };
 use crate::play::{Cluster, around::Remote, repositories::normalized};
 
+/// Without these nothing happens.
+const PARTS: [&str; 2] = ["argocd-application-controller", "argocd-repo-server"];
+
 /// The namespace in which an Argo CD runs.
 pub struct Home<'a> {
     /// The cluster that it runs in.
@@ -50,8 +53,8 @@ impl<'a> Home<'a> {
         };
         let defined = [APPLICATIONS, PROJECTS].iter().all(|kind| cluster.api.catalog.stored(kind).is_some());
         if !defined
-            || !runs("apps/statefulsets", "argocd-application-controller", "readyReplicas")
-            || !runs("apps/deployments", "argocd-repo-server", "availableReplicas")
+            || !runs("apps/statefulsets", PARTS[0], "readyReplicas")
+            || !runs("apps/deployments", PARTS[1], "availableReplicas")
         {
             return None;
         }
@@ -128,8 +131,8 @@ impl<'a> Home<'a> {
         all.into_iter().filter(move |it| is_of_type(it, kind))
     }
 
-    /// The cluster that an Application goes to, in Argo CD's words when there is none.
-    pub fn target(&self, destination: &Value) -> Result<Target, String> {
+    /// Address and name of the cluster that an Application goes to, in Argo CD's words when it knows none.
+    pub fn destination(&self, destination: &Value) -> Result<(String, String), String> {
         let (name, server) = (text(destination, "name"), text(destination, "server"));
         if !name.is_empty() && !server.is_empty() {
             return Err(format!(
@@ -138,11 +141,7 @@ impl<'a> Home<'a> {
         }
         let server = server.trim_end_matches('/');
         if name == "in-cluster" || server == IN_CLUSTER {
-            return Ok(Target {
-                cluster: self.cluster.clone(),
-                server: IN_CLUSTER.to_owned(),
-                name: "in-cluster".to_owned(),
-            });
+            return Ok((IN_CLUSTER.to_owned(), "in-cluster".to_owned()));
         }
         if name.is_empty() && server.is_empty() {
             return Err("Destination server missing from app spec".to_owned());
@@ -154,25 +153,40 @@ impl<'a> Home<'a> {
                 secret(it, "server").trim_end_matches('/') == server
             }
         });
-        let Some(found) = found else {
-            return Err(if server.is_empty() {
-                format!("there are no clusters with this name: {name}")
-            } else {
-                format!("error getting cluster by server \"{server}\": cluster \"{server}\" not found")
-            });
-        };
-        let server = secret(&found, "server").trim_end_matches('/').to_owned();
+        match found {
+            Some(found) => {
+                Ok((secret(&found, "server").trim_end_matches('/').to_owned(), secret(&found, "name")))
+            }
+            None if server.is_empty() => Err(format!("there are no clusters with this name: {name}")),
+            None => Err(format!(
+                "error getting cluster by server \"{server}\": rpc error: code = NotFound desc = cluster \"{server}\" \
+                 not found"
+            )),
+        }
+    }
+
+    /// The cluster that an Application goes to, in Argo CD's words when there is none.
+    pub fn target(&self, destination: &Value) -> Result<Target, String> {
+        let (server, name) = self.destination(destination)?;
+        if server == IN_CLUSTER {
+            return Ok(Target { cluster: self.cluster.clone(), server, name });
+        }
         let clusters = self.cluster.around.clusters.as_ref();
         let cluster = clusters.and_then(|it| it.at(&server)).ok_or_else(|| {
             format!("failed to connect to {server}: the sandbox has no cluster that answers there")
         })?;
-        Ok(Target { cluster, server, name: secret(&found, "name") })
+        Ok(Target { cluster, server, name })
     }
 
     /// Writes an event about an Application.
     pub fn tell(&self, about: &Value, reason: &str, message: &str) {
         self.cluster.event(CONTROLLER, about, "Normal", reason, message);
     }
+}
+
+/// Whether an Argo CD acts only while the workload of that name runs.
+pub fn is_part(name: &str) -> bool {
+    PARTS.contains(&name)
 }
 
 /// Whether a Secret is of a type that Argo CD reads.

@@ -180,7 +180,7 @@ impl Repositories for Git {
         let found = wanted.iter().find_map(|name| refs.iter().find(|(_, it)| it == name));
         found
             .map(|(id, _)| id.clone())
-            .ok_or_else(|| format!("unable to resolve '{revision}' to a commit SHA: revision not found"))
+            .ok_or_else(|| format!("unable to resolve '{revision}' to a commit SHA"))
     }
 
     fn files(&self, remote: &Remote, commit: &str) -> Result<Arc<Files>, String> {

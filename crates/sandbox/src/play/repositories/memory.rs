@@ -102,7 +102,7 @@ impl Repositories for Memory {
             if is_commit(name) && repository.commits.contains_key(name) {
                 return Ok(name.to_owned());
             }
-            Err(format!("unable to resolve '{revision}' to a commit SHA: revision not found"))
+            Err(format!("unable to resolve '{revision}' to a commit SHA"))
         })
     }
 

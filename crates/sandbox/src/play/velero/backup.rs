@@ -1,6 +1,6 @@
 //! Backups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -9,7 +9,9 @@ use super::{
     BACKUPS, DELETIONS, NAME, STEP,
     archive::{self, Item},
     bucket::Bucket,
-    choose, invalid, is_location_available, label, location, lost, time, until, write,
+    choose, invalid, is_location_available, label, location, lost, time, until,
+    volumes::{self, Missed},
+    write,
 };
 use crate::{
     kube::{
@@ -173,20 +175,25 @@ fn go_text(duration: SignedDuration) -> String {
 fn run(cluster: &Cluster, key: &Key, backup: &Value) {
     let spec = &backup["spec"];
     let place = spec["storageLocation"].as_str().unwrap_or_default();
-    let items = items(cluster, spec);
+    let mut items = items(cluster, spec);
+    let count = items.len();
+    let missed = volumes::miss(cluster, &key.namespace, backup, &mut items);
     let location = super::location(cluster, &key.namespace, place);
     let opened = location.ok_or_else(|| format!("backup storage location {place} not found"));
     let opened = opened.and_then(|location| Bucket::open(cluster, &location));
-    let count = items.len();
     let done = |backup: &mut Value| {
         let status = &mut backup["status"];
         status["progress"] = json!({"totalItems": count, "itemsBackedUp": count});
         status["hookStatus"] = json!({});
         status["phase"] = "Finalizing".into();
+        if !missed.is_empty() {
+            status["phase"] = "FinalizingPartiallyFailed".into();
+            status["errors"] = missed.len().into();
+        }
     };
     let mut finalizing = backup.clone();
     done(&mut finalizing);
-    let uploaded = opened.and_then(|bucket| upload(&bucket, key, &finalizing, &items));
+    let uploaded = opened.and_then(|bucket| upload(&bucket, key, &finalizing, &items, &missed));
     let now = cluster.time();
     write(cluster, key, |backup| match &uploaded {
         Ok(()) => done(backup),
@@ -200,13 +207,19 @@ fn run(cluster: &Cluster, key: &Key, backup: &Value) {
     });
 }
 
-fn upload(bucket: &Bucket, key: &Key, backup: &Value, items: &[Item]) -> Result<(), String> {
+fn upload(
+    bucket: &Bucket,
+    key: &Key,
+    backup: &Value,
+    items: &[Item],
+    missed: &[Missed],
+) -> Result<(), String> {
     let name = &key.name;
     let put = |file: &str, bytes: Vec<u8>| {
         let put = bucket.put(&format!("backups/{name}/{file}"), bytes);
         put.map_err(|why| format!("error uploading {file}: {why}"))
     };
-    let mut list: std::collections::BTreeMap<String, Vec<String>> = Default::default();
+    let mut list: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut log = String::new();
     for item in items {
         let version = item.object["apiVersion"].as_str().unwrap_or_default();
@@ -222,13 +235,21 @@ fn upload(bucket: &Bucket, key: &Key, backup: &Value, items: &[Item]) -> Result<
         );
         list.entry(format!("{version}/{kind}")).or_default().push(place);
     }
+    let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for it in missed {
+        log += &it.logged();
+        let (namespace, words) = it.said();
+        errors.entry(namespace).or_default().push(words);
+    }
     put(&format!("{name}-logs.gz"), archive::pack(log.as_bytes()))?;
     put(&format!("{name}.tar.gz"), archive::write(items))?;
     put(&format!("{name}-resource-list.json.gz"), archive::pack(json!(list).to_string().as_bytes()))?;
     for empty in ["volumesnapshots", "podvolumebackups", "itemoperations", "volumeinfo"] {
         put(&format!("{name}-{empty}.json.gz"), archive::pack(b"[]"))?;
     }
-    put(&format!("{name}-results.gz"), archive::pack(br#"{"errors":{},"warnings":{}}"#))?;
+    let errors = if errors.is_empty() { json!({}) } else { json!({ "namespaces": errors }) };
+    let results = json!({ "errors": errors, "warnings": {} });
+    put(&format!("{name}-results.gz"), archive::pack(results.to_string().as_bytes()))?;
     put("velero-backup.json", backup.to_string().into_bytes())
 }
 
@@ -287,7 +308,7 @@ pub(super) fn items(cluster: &Cluster, spec: &Value) -> Vec<Item> {
             }
         }
     }
-    let volumes: BTreeSet<String> = items
+    let bound: BTreeSet<String> = items
         .iter()
         .filter(|item| item.resource == "persistentvolumeclaims")
         .filter_map(|item| item.object["spec"]["volumeName"].as_str().map(str::to_owned))
@@ -298,7 +319,7 @@ pub(super) fn items(cluster: &Cluster, spec: &Value) -> Vec<Item> {
     // What is needed to make the chosen again, though it was not chosen itself.
     items.extend(around.into_iter().filter(|item| match item.resource.as_str() {
         "namespaces" => !labelled || homes.contains(&item.name),
-        "persistentvolumes" => volumes.contains(&item.name),
+        "persistentvolumes" => bound.contains(&item.name),
         "customresourcedefinitions.apiextensions.k8s.io" => kinds.contains(&item.name),
         _ => false,
     }));

@@ -7,7 +7,7 @@
 //! | `schedule` | Schedules |
 //! | `backup`, `delete` | Backups, and their end |
 //! | `restore`, `remake` | Restores; how an object is made again |
-//! | `choose` | which objects |
+//! | `choose`, `volumes` | which objects; what is in volumes |
 //! | `archive`, `bucket` | the tarball; the bucket it lies in |
 
 mod archive;
@@ -19,6 +19,7 @@ mod location;
 mod remake;
 mod restore;
 mod schedule;
+mod volumes;
 
 #[cfg(test)]
 mod tests;

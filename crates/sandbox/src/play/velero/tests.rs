@@ -293,6 +293,45 @@ fn a_backup_is_in_the_bucket_and_comes_back_in_another_cluster() {
 }
 
 #[test]
+fn a_backup_that_is_asked_for_what_is_in_volumes_is_not_whole() {
+    let world = World::new();
+    let mut one = world.site(1);
+    one.config("shop", "web", "red");
+    let pod = |name: &str, volume: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": name},
+            "spec": {
+                "nodeName": "n", "volumes": [volume],
+                "containers": [{"name": "c", "image": "i:1"}],
+            },
+        })
+    };
+    for (name, volume) in [
+        ("db", json!({"name": "data", "emptyDir": {}})),
+        ("web", json!({"name": "conf", "configMap": {"name": "web"}})),
+    ] {
+        one.make("/pods", pod(name, volume));
+        let key = Cluster::key("/pods", "shop", name);
+        let said = one.cluster().change_status("test", &key, |it| it["status"]["phase"] = "Running".into());
+        said.expect("allowed");
+    }
+    for (name, by_default, phase, errors) in
+        [("plain", false, "Completed", json!(null)), ("all", true, "PartiallyFailed", json!(1))]
+    {
+        let spec = json!({"includedNamespaces": ["shop"], "defaultVolumesToFsBackup": by_default});
+        one.velero(BACKUPS, name, spec);
+        one.pass(5);
+        let status = one.get(BACKUPS, name)["status"].clone();
+        assert_eq!((&status["phase"], &status["errors"]), (&json!(phase), &errors), "{status}");
+    }
+    // All else is in it.
+    one.delete("shop", "/configmaps", "web");
+    one.velero(RESTORES, "back", json!({"backupName": "all"}));
+    one.pass(5);
+    assert_eq!(one.value("shop", "web").as_deref(), Some("red"));
+}
+
+#[test]
 fn what_exists_is_left_alone_unless_it_shall_be_updated() {
     let world = World::new();
     let mut site = world.site(1);

@@ -1,9 +1,11 @@
 //! Keys and permissions, at the door.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use hyper::{HeaderMap, header, http::Extensions};
+use jiff::SignedDuration;
 use s3s::{
-    S3Error, S3Request, S3Result,
+    S3Error, S3ErrorCode, S3Request, S3Result,
     access::{S3Access, S3AccessContext},
     auth::{S3Auth, SecretKey},
     path::S3Path,
@@ -11,7 +13,9 @@ use s3s::{
 use secrecy::ExposeSecret;
 
 use crate::{
+    cloud::door::Broken,
     kube::object::Now,
+    parts::faults::{Faults, Point, Refuses, Struck},
     s3::{
         gate::Gate,
         keys::{Asker, Keys},
@@ -37,25 +41,99 @@ impl S3Auth for Secrets {
 pub struct Access {
     pub gate: Gate,
     pub now: Now,
+    /// What goes wrong on purpose.
+    pub faults: Option<Faults>,
+}
+
+/// What goes wrong at a request, told to whoever carries its answer.
+#[derive(Clone, Default)]
+pub struct Fate(Arc<OnceLock<Struck>>);
+
+impl Fate {
+    /// How the answer ends instead of arriving, when it does.
+    pub fn broken(&self, success: bool) -> Option<Broken> {
+        let struck = self.0.get()?;
+        match () {
+            () if struck.resets_before() || struck.resets_after() => Some(Broken::Reset),
+            () if struck.loses_reply() && success => Some(Broken::Silence),
+            () => None,
+        }
+    }
+
+    fn is(extensions: &Extensions, struck: &Struck) {
+        if let Some(Self(fate)) = extensions.get() {
+            let _once = fate.set(struck.clone());
+        }
+    }
 }
 
 #[async_trait::async_trait]
 impl S3Access for Access {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        self.admit(cx).map_err(S3Error::from)
+        let struck = self.struck(cx);
+        if !struck.latency().is_zero() {
+            tokio::time::sleep(struck.latency()).await;
+        }
+        Fate::is(cx.extensions_mut(), &struck);
+        if struck.resets_before() {
+            return Err(S3Error::new(S3ErrorCode::InternalError));
+        }
+        if let Some(refuses) = struck.refusal() {
+            return Err(refused(&refuses));
+        }
+        self.admit(cx, struck.skew()).map_err(S3Error::from)
     }
 }
 
+/// A refusal that a fault asks for, in the words of S3.
+fn refused(refuses: &Refuses<'_>) -> S3Error {
+    let (code, status, message) = match refuses {
+        Refuses::Throttled { .. } => ("SlowDown", 503, "Please reduce your request rate."),
+        Refuses::Error { status, code, message } => {
+            let own = match status {
+                403 => "AccessDenied",
+                404 => "NoSuchKey",
+                503 => "ServiceUnavailable",
+                _ => "InternalError",
+            };
+            let words = "We encountered an internal error. Please try again.";
+            (code.unwrap_or(own), *status, message.unwrap_or(words))
+        }
+        Refuses::Capacity | Refuses::Quota => {
+            ("ServiceUnavailable", 503, "Service is unable to handle request.")
+        }
+        Refuses::Expired => ("ExpiredToken", 400, "The provided token has expired."),
+    };
+    let named = S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError);
+    let mut error = S3Error::with_message(named, message.to_owned());
+    error.set_status_code(hyper::StatusCode::from_u16(status).unwrap_or_default());
+    if let Refuses::Throttled { retry_after_s } = refuses {
+        error.set_headers(HeaderMap::from_iter([(header::RETRY_AFTER, (*retry_after_s).into())]));
+    }
+    error
+}
+
 impl Access {
-    fn admit(&self, cx: &mut S3AccessContext<'_>) -> Result<()> {
+    /// What goes wrong at a request: `PutObject` of `bucket/key`.
+    fn struck(&self, cx: &S3AccessContext<'_>) -> Struck {
+        let Some(faults) = &self.faults else { return Struck::default() };
+        let target = match cx.s3_path() {
+            S3Path::Root => String::new(),
+            S3Path::Bucket { bucket } => bucket.to_string(),
+            S3Path::Object { bucket, key } => format!("{bucket}/{key}"),
+        };
+        faults.next(&Point { service: "s3", operation: cx.s3_op().name(), target: &target })
+    }
+
+    fn admit(&self, cx: &mut S3AccessContext<'_>, skew: SignedDuration) -> Result<()> {
         let asker = match cx.credentials() {
             Some(credentials) => {
                 let query = |name: &str| parameter(cx.uri().query().unwrap_or_default(), name);
                 let header = |name: &str| Some(cx.headers().get(name)?.to_str().ok()?.to_owned());
                 let dated = header("x-amz-date").filter(|_| cx.headers().contains_key("authorization"));
                 match (dated, query("X-Amz-Date")) {
-                    (Some(date), _) => self.in_time(&date, SKEW)?,
-                    (None, Some(date)) => self.in_time(&date, signed_for(query("X-Amz-Expires")))?,
+                    (Some(date), _) => self.in_time(&date, SKEW, skew)?,
+                    (None, Some(date)) => self.in_time(&date, signed_for(query("X-Amz-Expires")), skew)?,
                     // Signatures of version 2 say the time in other ways, and S3 has given them up.
                     (None, None) => return Err(old_signature()),
                 }
@@ -87,11 +165,11 @@ impl Access {
     }
 
     /// Refuses a request of another time.
-    fn in_time(&self, date: &str, after: i64) -> Result<()> {
+    fn in_time(&self, date: &str, after: i64, skew: SignedDuration) -> Result<()> {
         let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date)
             .and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC))
             .map_err(|_| Refusal::saying("InvalidRequest", "invalid header: x-amz-date"))?;
-        let age = (self.now)().as_second() - at.timestamp().as_second();
+        let age = (self.now)().as_second() + skew.as_secs() - at.timestamp().as_second();
         if age < -SKEW || (age > after && after == SKEW) {
             return Err(Refusal::of("RequestTimeTooSkewed"));
         }

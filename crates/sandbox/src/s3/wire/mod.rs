@@ -11,7 +11,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, dto::*};
 
 use super::{gate::Gate, refusal::Refusal};
 
-pub(super) use access::{Access, Secrets};
+pub(super) use access::{Access, Fate, Secrets};
 
 /// A store on the wire.
 #[derive(Clone)]

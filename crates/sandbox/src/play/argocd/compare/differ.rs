@@ -231,6 +231,6 @@ pub fn ask(
         Answer::Json { code, body, .. } if code < 300 => Ok(body),
         Answer::Json { body, .. } => Err(text(&body, "message").to_owned()),
         Answer::Text { body, .. } => Err(body),
-        Answer::Watch(_) => Ok(json!({})),
+        Answer::Watch(_) | Answer::Bytes { .. } => Ok(json!({})),
     }
 }

@@ -1,6 +1,6 @@
-//! Where parameters come from.
+//! Where parameters come from: lists, Git, clusters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +9,7 @@ use super::{
         home::{Home, secret},
         model::{IN_CLUSTER, glob, items, text},
     },
+    combine::{matrix, merge},
     params::{Style, flat, normalized, shown},
 };
 use crate::play::around::Files;
@@ -45,7 +46,7 @@ pub fn run(
         };
         let found = match kind.as_str() {
             "list" => list(&own, style)?,
-            "git" => git(home, &own, style)?,
+            "git" => git(home, set, &own, style)?,
             "clusters" => clusters(home, &own, style)?,
             "matrix" if top || outer.as_object().is_some_and(Map::is_empty) => {
                 matrix(home, set, &own, style)?
@@ -66,22 +67,41 @@ pub fn run(
 }
 
 fn list(said: &Value, style: &Style) -> Result<Vec<Value>, String> {
-    let mut elements: Vec<Value> = items(&said["elements"]).cloned().collect();
+    let elements = items(&said["elements"]);
+    let mut all: Vec<Value> = if style.is_go() {
+        elements.cloned().collect()
+    } else {
+        elements.map(texts).collect::<Result<_, _>>()?
+    };
     let yaml = text(said, "elementsYaml");
     if !yaml.is_empty() {
         let more: Vec<Value> = yaml_serde::from_str(yaml)
             .map_err(|error| format!("error unmarshling decoded ElementsYaml {error}"))?;
-        elements.extend(more);
+        all.extend(more);
     }
-    if style.is_go() {
-        return Ok(elements);
+    Ok(all)
+}
+
+/// An element as simple parameters: it has texts, and texts below `values`, or it is refused.
+fn texts(element: &Value) -> Result<Value, String> {
+    let mut params = Map::new();
+    let mut put = |key: String, value: &Value| match value {
+        Value::String(_) => {
+            params.insert(key, value.clone());
+            Ok(())
+        }
+        // The real one prints an error that is not there.
+        _ => Err("error parsing value as string %!w(<nil>)".to_owned()),
+    };
+    for (key, value) in element.as_object().into_iter().flatten() {
+        if key == "values" {
+            let values = value.as_object().ok_or("error parsing values map")?;
+            values.iter().try_for_each(|(key, value)| put(format!("values.{key}"), value))?;
+        } else {
+            put(key.clone(), value)?;
+        }
     }
-    let flattened = elements.iter().map(|element| {
-        let mut params = Map::new();
-        flat("", element, &mut params);
-        Value::Object(params)
-    });
-    Ok(flattened.collect())
+    Ok(params.into())
 }
 
 /// Adds the generator's `values`, which may use the parameters.
@@ -100,24 +120,39 @@ fn with_values(said: &Value, style: &Style, mut params: Value) -> Result<Value, 
     Ok(params)
 }
 
-fn git(home: &Home<'_>, said: &Value, style: &Style) -> Result<Vec<Value>, String> {
+fn git(home: &Home<'_>, set: &Value, said: &Value, style: &Style) -> Result<Vec<Value>, String> {
+    let project = text(&set["spec"]["template"]["spec"], "project");
+    if !project.contains("{{") && home.project(project).is_none() {
+        let missing = format!("AppProject.argoproj.io \"{project}\" not found");
+        return Err(format!("error getting project {project}: {missing}"));
+    }
+    let by_files = items(&said["files"]).next().is_some();
+    let by_folders = items(&said["directories"]).next().is_some();
+    if !by_files && !by_folders {
+        return Err("ApplicationSet is empty".to_owned());
+    }
     let repositories = home.cluster.around.repositories.as_ref().ok_or("the sandbox has no Git here")?;
     let remote = home.remote(text(said, "repoURL"));
     let revision = match text(said, "revision") {
         "" => "HEAD",
         revision => revision,
     };
-    let failed = |what: &str, error: String| {
-        format!("error getting {what} from repo: error retrieving Git {what}: {error}")
+    let failed = |error: String| {
+        let what = if by_folders {
+            "error getting directories from repo: error retrieving Git Directories"
+        } else {
+            "error retrieving Git files"
+        };
+        format!(
+            "error generating params from git: {what}: rpc error: code = Internal desc = unable to resolve git \
+             revision : {error}"
+        )
     };
-    let what = if said["files"].is_array() { "files" } else { "directories" };
-    let commit = repositories.resolve(&remote, revision).map_err(|error| failed(what, error))?;
-    let files = repositories.files(&remote, &commit).map_err(|error| failed(what, error))?;
-    if said["files"].is_array() {
-        return from_files(said, &files, style);
-    }
-    if !said["directories"].is_array() {
-        return Err("error getting params from repo: both files and directories are empty".to_owned());
+    let commit = repositories.resolve(&remote, revision).map_err(failed)?;
+    let files = repositories.files(&remote, &commit).map_err(failed)?;
+    if !by_folders {
+        let read = from_files(said, &files, style);
+        return read.map_err(|error| format!("error generating params from git: {error}"));
     }
     let mut all = BTreeSet::new();
     for path in files.keys() {
@@ -128,36 +163,66 @@ fn git(home: &Home<'_>, said: &Value, style: &Style) -> Result<Vec<Value>, Strin
         }
     }
     let visible = all.into_iter().filter(|it| !it.split('/').any(|part| part.starts_with('.')));
-    let chosen = visible.filter(|path| is_chosen(&said["directories"], path));
+    let chosen = visible.filter(|path| is_chosen(&said["directories"], path, false));
     chosen.map(|path| with_values(said, style, of_path(said, style, &path, None, json!({})))).collect()
 }
 
-fn is_chosen(patterns: &Value, path: &str) -> bool {
-    let fits = |exclude: bool| {
-        items(patterns).any(|it| (it["exclude"] == true) == exclude && glob(text(it, "path"), path, true))
+/// Whether one of the patterns takes a path, and none leaves it out. Those of directories are Go's `path.Match`; those of
+/// files are Git's, whose `*` reaches over slashes and which take all that lies below a directory.
+fn is_chosen(patterns: &Value, path: &str, of_files: bool) -> bool {
+    let fits = |pattern: &str| {
+        let mut plain = pattern.replace('{', "[{]").replace('}', "[}]");
+        // Neither knows `**`.
+        while plain.contains("**") {
+            plain = plain.replace("**", "*");
+        }
+        let below = path.strip_prefix(pattern.trim_end_matches('/')).is_some_and(|it| it.starts_with('/'));
+        (of_files && below) || glob(&plain, path, !of_files)
     };
-    fits(false) && !fits(true)
+    let any = |exclude: bool| {
+        items(patterns).any(|it| (it["exclude"] == true) == exclude && fits(text(it, "path")))
+    };
+    any(false) && !any(true)
 }
 
 fn from_files(said: &Value, files: &Files, style: &Style) -> Result<Vec<Value>, String> {
     let mut all = Vec::new();
-    for (path, bytes) in files.iter().filter(|(path, _)| is_chosen(&said["files"], path)) {
-        let wrong = |error: String| format!("unable to process file '{path}': unable to parse file: {error}");
+    for (path, bytes) in files.iter().filter(|(path, _)| is_chosen(&said["files"], path, true)) {
+        let wrong = |error: String| {
+            let repository = text(said, "repoURL");
+            format!(
+                "unable to process file '{path}' from repository '{repository}': unable to parse file: {error}"
+            )
+        };
         let read: Value = yaml_serde::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
         let parts = match read {
             Value::Array(parts) => parts,
             Value::Null => vec![json!({})],
-            one => vec![one],
+            Value::Object(_) => vec![read],
+            other => return Err(wrong(mistaken(&other, "[]map[string]interface {}"))),
         };
         for part in parts {
             if !part.is_object() {
-                return Err(wrong("it is no map".to_owned()));
+                return Err(wrong(mistaken(&part, "map[string]interface {}")));
             }
             let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
             all.push(with_values(said, style, of_path(said, style, folder, Some(name), part))?);
         }
     }
     Ok(all)
+}
+
+/// What Go says of a value of another type.
+fn mistaken(value: &Value, wanted: &str) -> String {
+    let kind = match value {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::Array(_) => "array",
+        _ => "string",
+    };
+    format!(
+        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go value of type {wanted}"
+    )
 }
 
 /// The parameters of a path, on top of what a file holds.
@@ -198,44 +263,59 @@ fn of_path(said: &Value, style: &Style, folder: &str, file: Option<&str>, conten
     Value::Object(params)
 }
 
+/// Annotations of a cluster's Secret that are Argo CD's or kubectl's own.
+const NO_PARAMETERS: [&str; 5] = [
+    "argocd.argoproj.io/refresh",
+    "argocd.argoproj.io/hydrate",
+    "argocd.argoproj.io/tracking-id",
+    "argocd.argoproj.io/installation-id",
+    "kubectl.kubernetes.io/last-applied-configuration",
+];
+
 fn clusters(home: &Home<'_>, said: &Value, style: &Style) -> Result<Vec<Value>, String> {
     let selector = &said["selector"];
-    let empty = json!({});
-    let mut all: Vec<(String, String, String, Value)> = Vec::new();
+    let mut all = Vec::new();
+    let mut local = false;
     for it in home.secrets("cluster") {
         let labels = &it["metadata"]["labels"];
-        if selects(selector, |key| labels[key].as_str().map(str::to_owned)) {
-            all.push((
-                secret(&it, "name"),
-                secret(&it, "server"),
-                secret(&it, "project"),
-                it["metadata"].clone(),
-            ));
+        if !selects(selector, |key| labels[key].as_str().map(str::to_owned)) {
+            continue;
         }
-    }
-    let local = home.secrets("cluster").any(|it| secret(&it, "server").trim_end_matches('/') == IN_CLUSTER);
-    let any = selector.as_object().is_none_or(Map::is_empty);
-    if any && !local {
-        all.push(("in-cluster".to_owned(), IN_CLUSTER.to_owned(), String::new(), empty));
-    }
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    let params = all.into_iter().map(|(name, server, project, metadata)| {
+        let (name, server) = (secret(&it, "name"), secret(&it, "server"));
+        local |= server.trim_end_matches('/') == IN_CLUSTER;
         let mut params = json!({
-            "name": name, "nameNormalized": normalized(&name), "server": server, "project": project,
+            "name": name, "nameNormalized": normalized(&name), "server": server, "project": secret(&it, "project"),
         });
-        let meta = json!({"labels": metadata["labels"], "annotations": metadata["annotations"]});
         if style.is_go() {
-            params["metadata"] = meta;
-        } else {
-            for key in ["labels", "annotations"] {
-                for (name, value) in meta[key].as_object().into_iter().flatten() {
-                    params[format!("metadata.{key}.{name}")] = value.clone();
+            params["metadata"] = json!({});
+        }
+        for part in ["labels", "annotations"] {
+            let Some(there) = it["metadata"][part].as_object().filter(|it| !it.is_empty()) else { continue };
+            let mut there = there.clone();
+            there.retain(|key, _| part == "labels" || !NO_PARAMETERS.contains(&key.as_str()));
+            if style.is_go() {
+                params["metadata"][part] = there.into();
+            } else {
+                for (name, value) in there {
+                    params[format!("metadata.{part}.{name}")] = value;
                 }
             }
         }
-        with_values(said, style, params)
+        all.push(with_values(said, style, params)?);
+    }
+    // What a selector asks of labels, a cluster without a Secret does not have.
+    let any = ["matchLabels", "matchExpressions"].iter().all(|it| match &selector[it] {
+        Value::Object(it) => it.is_empty(),
+        Value::Array(it) => it.is_empty(),
+        _ => true,
     });
-    params.collect()
+    if any && !local {
+        let params = json!({
+            "name": "in-cluster", "nameNormalized": "in-cluster", "server": IN_CLUSTER, "project": "",
+        });
+        all.push(with_values(said, style, params)?);
+    }
+    Ok(if said["flatList"] == true { vec![json!({ "clusters": all })] } else { all })
 }
 
 /// Whether a label selector fits.
@@ -255,94 +335,4 @@ fn selects(selector: &Value, have: impl Fn(&str) -> Option<String>) -> bool {
                 _ => false,
             }
         })
-}
-
-fn matrix(home: &Home<'_>, set: &Value, said: &Value, style: &Style) -> Result<Vec<Value>, String> {
-    let both: Vec<&Value> = items(&said["generators"]).collect();
-    let [first, second] = both.as_slice() else {
-        let how = if both.len() < 2 { "less" } else { "more" };
-        return Err(format!("found {how} than two generators, Matrix support only two"));
-    };
-    let mut all = Vec::new();
-    for (left, _) in run(home, set, first, style, &json!({}), false)? {
-        for (right, _) in run(home, set, second, style, &left, false)? {
-            all.push(if style.is_go() {
-                let mut both = right;
-                lay(&mut both, left.clone());
-                both
-            } else {
-                combined(&left, &right)?
-            });
-        }
-    }
-    Ok(all)
-}
-
-fn combined(left: &Value, right: &Value) -> Result<Value, String> {
-    let mut both = left.clone();
-    for (key, value) in right.as_object().into_iter().flatten() {
-        match left.get(key) {
-            Some(other) if other != value => {
-                return Err(format!(
-                    "found duplicate key {key} with different value, a: {} b: {}",
-                    shown(left, key),
-                    shown(right, key)
-                ));
-            }
-            _ => both[key] = value.clone(),
-        }
-    }
-    Ok(both)
-}
-
-fn merge(home: &Home<'_>, set: &Value, said: &Value, style: &Style) -> Result<Vec<Value>, String> {
-    let all: Vec<&Value> = items(&said["generators"]).collect();
-    let keys: Vec<&str> = items(&said["mergeKeys"]).filter_map(Value::as_str).collect();
-    if all.len() < 2 {
-        return Err("found less than two generators, Merge requires two or more".to_owned());
-    }
-    if keys.is_empty() {
-        return Err("no merge keys were specified, Merge requires at least one".to_owned());
-    }
-    let id = |params: &Value| keys.iter().map(|key| shown(params, key)).collect::<Vec<_>>();
-    let mut base: Vec<(Vec<String>, Value)> = Vec::new();
-    for (params, _) in run(home, set, all[0], style, &json!({}), false)? {
-        let id = id(&params);
-        if base.iter().any(|(other, _)| *other == id) {
-            return Err(format!(
-                "the parameters from a generator were not unique by the given mergeKeys, Merge requires all param sets to be unique. Duplicate key was {}",
-                id.join(",")
-            ));
-        }
-        base.push((id, params));
-    }
-    for generator in &all[1..] {
-        let mut others: BTreeMap<Vec<String>, Value> = BTreeMap::new();
-        for (params, _) in run(home, set, generator, style, &json!({}), false)? {
-            others.insert(id(&params), params);
-        }
-        for (id, params) in &mut base {
-            if let Some(over) = others.get(id) {
-                lay(params, over.clone());
-            }
-        }
-    }
-    Ok(base.into_iter().map(|(_, params)| params).collect())
-}
-
-/// Lays a value over another: maps key by key, all else replaces.
-pub fn lay(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                match base.get_mut(&key) {
-                    Some(there) => lay(there, value),
-                    None => drop(base.insert(key, value)),
-                }
-            }
-        }
-        // A template of its own leaves empty what it does not say.
-        (_, Value::String(over)) if over.is_empty() => {}
-        (base, over) => *base = over,
-    }
 }

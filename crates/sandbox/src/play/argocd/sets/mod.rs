@@ -3,16 +3,20 @@
 //! Known generators: list, git (directories and files), clusters, matrix, merge. Any other is refused by its name. All
 //! Applications are made at once: the strategy `RollingSync` is not played.
 
+mod combine;
 mod generators;
 mod params;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
-    home::{Home, is_of_type},
+    home::{Home, is_of_type, is_part},
     model::{API_VERSION, APPLICATIONS, items, text},
 };
 use crate::{
@@ -39,7 +43,7 @@ type Wrong = (&'static str, String);
 
 impl Controller for Sets {
     fn watches(&self) -> &'static [&'static str] {
-        &[SETS, APPLICATIONS, "/secrets"]
+        &[SETS, APPLICATIONS, "/secrets", "apps/statefulsets", "apps/deployments"]
     }
 
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
@@ -66,11 +70,12 @@ impl Controller for Sets {
                 let owner = Cluster::controller_of(&object, "ApplicationSet", SETS);
                 owner.into_iter().filter(|_| !told).collect()
             }
-            _ if is_of_type(&object, "cluster") => {
+            "/secrets" if !is_of_type(&object, "cluster") => Vec::new(),
+            "apps/statefulsets" | "apps/deployments" if !is_part(&change.key.name) => Vec::new(),
+            _ => {
                 let all = cluster.list(SETS, Some(&change.key.namespace));
                 all.iter().map(|it| Cluster::key(SETS, meta(it, "namespace"), meta(it, "name"))).collect()
             }
-            _ => Vec::new(),
         }
     }
 
@@ -144,36 +149,16 @@ fn owned(cluster: &Cluster, set: &Value) -> Vec<Arc<Value>> {
 
 /// Makes, changes and removes Applications until they are as the set says.
 fn bring(home: &Home<'_>, set: &Value) -> Result<(), Wrong> {
-    let wanted = generated(home, set)?;
+    let mut wanted = generated(home, set)?;
     let invalid = check(home, set, &wanted);
+    wanted.sort_by(|a, b| meta(a, "name").cmp(meta(b, "name")));
     let cluster = home.cluster;
-    for (app, wrong) in wanted.iter().zip(&invalid) {
-        if wrong.is_some() {
-            continue;
-        }
-        let key = Cluster::key(APPLICATIONS, meta(set, "namespace"), meta(app, "name"));
-        let Some(there) = cluster.get(&key) else {
-            let made = cluster.create(BY, APPLICATIONS, app);
-            made.map_err(|error| ("CreateApplicationError", error.message))?;
-            continue;
-        };
-        let owner = &there["metadata"]["ownerReferences"];
-        let uid = &set["metadata"]["uid"];
-        if let Some(other) = items(owner).find(|it| it["controller"] == true && it["uid"] != *uid) {
-            let message = format!(
-                "Object {}/{} is already owned by another {} controller {}",
-                key.namespace,
-                key.name,
-                text(other, "kind"),
-                text(other, "name")
-            );
-            return Err(("UpdateApplicationError", message));
-        }
-        if policy(set, "update") {
-            let written = cluster.change(BY, &key, |live| overlay(live, app, set));
-            written.map_err(|error| ("UpdateApplicationError", error.message))?;
-        }
-    }
+    let may_update = policy(set, "update");
+    let refused = if may_update { "UpdateApplicationError" } else { "CreateApplicationError" };
+    let valid = wanted.iter().filter(|app| !invalid.contains_key(meta(app, "name")));
+    // One that is refused does not hold up the others.
+    let written = valid.map(|app| put(cluster, set, app, may_update)).fold(Ok(()), Result::and);
+    written.map_err(|error| (refused, error))?;
     if policy(set, "delete") {
         let names: BTreeSet<&str> = wanted.iter().map(|it| meta(it, "name")).collect();
         for app in owned(cluster, set).iter().filter(|it| !names.contains(meta(it, "name"))) {
@@ -181,15 +166,36 @@ fn bring(home: &Home<'_>, set: &Value) -> Result<(), Wrong> {
             cluster.delete(BY, &key).map_err(|error| ("DeleteApplicationError", error.message))?;
         }
     }
-    let first = invalid.iter().flatten().next_back();
-    let count = invalid.iter().flatten().count();
-    match first {
-        Some(message) if count > 1 => {
+    match (invalid.last_key_value(), invalid.len()) {
+        (None, _) => Ok(()),
+        (Some((_, message)), 1) => Err(("ApplicationValidationError", message.clone())),
+        (Some((_, message)), count) => {
             Err(("ApplicationValidationError", format!("{message} (and {} more)", count - 1)))
         }
-        Some(message) => Err(("ApplicationValidationError", message.clone())),
-        None => Ok(()),
     }
+}
+
+/// Makes or changes an Application.
+fn put(cluster: &Cluster, set: &Value, app: &Value, may_update: bool) -> Result<(), String> {
+    let key = Cluster::key(APPLICATIONS, meta(set, "namespace"), meta(app, "name"));
+    let Some(there) = cluster.get(&key) else {
+        return cluster.create(BY, APPLICATIONS, app).map(drop).map_err(|error| error.message);
+    };
+    let owner = &there["metadata"]["ownerReferences"];
+    let uid = &set["metadata"]["uid"];
+    if let Some(other) = items(owner).find(|it| it["controller"] == true && it["uid"] != *uid) {
+        return Err(format!(
+            "Object {}/{} is already owned by another {} controller {}",
+            key.namespace,
+            key.name,
+            text(other, "kind"),
+            text(other, "name")
+        ));
+    }
+    if !may_update {
+        return Ok(());
+    }
+    cluster.change(BY, &key, |live| overlay(live, app, set)).map(drop).map_err(|error| error.message)
 }
 
 /// Writes spec, labels, annotations and finalizers of a wanted Application over the live one; what people ask for by
@@ -232,16 +238,12 @@ fn generated(home: &Home<'_>, set: &Value) -> Result<Vec<Value>, Wrong> {
     let style = params::Style::of(spec);
     let mut all = Vec::new();
     for generator in items(&spec["generators"]) {
-        let found = generators::run(home, set, generator, &style, &json!({}), true).map_err(|error| {
-            (
-                "ApplicationGenerationFromParamsError",
-                format!("error generating params from generator: {error}"),
-            )
-        })?;
+        let found = generators::run(home, set, generator, &style, &json!({}), true)
+            .map_err(|error| ("ApplicationGenerationFromParamsError", error))?;
         for (params, own) in found {
             let mut template = spec["template"].clone();
             if own.is_object() {
-                generators::lay(&mut template, own);
+                combine::lay(&mut template, own);
             }
             let render = |error: String| ("RenderTemplateParamsError", error);
             let mut app = style.render(&template, &params).map_err(render)?;
@@ -249,8 +251,10 @@ fn generated(home: &Home<'_>, set: &Value) -> Result<Vec<Value>, Wrong> {
             if !patch.is_empty() {
                 let patch = style.text(patch, &params).map_err(render)?;
                 let patch: Value = yaml_serde::from_str(&patch).map_err(|error| render(error.to_string()))?;
-                app = crate::kube::merge::merge_patch(&app, &patch)
-                    .map_err(|error| render(error.to_string()))?;
+                if !patch.is_null() {
+                    app = crate::kube::merge::merge_patch(&app, &patch)
+                        .map_err(|error| render(error.to_string()))?;
+                }
             }
             all.push(finished(set, app));
         }
@@ -284,18 +288,11 @@ fn finished(set: &Value, mut app: Value) -> Value {
     app
 }
 
-/// What is wrong with each, if something is.
-fn check(home: &Home<'_>, set: &Value, all: &[Value]) -> Vec<Option<String>> {
+/// What is wrong with which, by its name.
+fn check(home: &Home<'_>, set: &Value, all: &[Value]) -> BTreeMap<String, String> {
     let mut seen = BTreeSet::new();
     let mut check = |app: &Value| {
         let name = meta(app, "name");
-        if name.is_empty() {
-            return Some(format!(
-                "ApplicationSet {} contains an application with no name; a name must be set in the template's \
-                 metadata.name or via a templatePatch (generateName is not supported)",
-                meta(set, "name")
-            ));
-        }
         if !seen.insert(name.to_owned()) {
             return Some(format!(
                 "ApplicationSet {} contains applications with duplicate name: {name}",
@@ -306,11 +303,11 @@ fn check(home: &Home<'_>, set: &Value, all: &[Value]) -> Vec<Option<String>> {
         if home.project(project).is_none() {
             return Some(format!("application references project {project} which does not exist"));
         }
-        home.target(&app["spec"]["destination"])
+        home.destination(&app["spec"]["destination"])
             .err()
             .map(|error| format!("application destination spec is invalid: {error}"))
     };
-    all.iter().map(&mut check).collect()
+    all.iter().filter_map(|app| Some((meta(app, "name").to_owned(), check(app)?))).collect()
 }
 
 /// Conditions and the states of the Applications.

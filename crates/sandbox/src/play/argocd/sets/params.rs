@@ -51,14 +51,13 @@ impl Style {
         }
         let Some((functions, strict)) = &self.go else { return Ok(simple(text, params)) };
         let missing = if *strict { MissingKey::Error } else { MissingKey::Invalid };
-        let wrong = |error: gotmpl::TemplateError| format!("failed to execute go template {text}: {error}");
         Template::new("")
             .missing_key(missing)
             .funcs(functions.clone())
             .parse(text)
-            .map_err(wrong)?
+            .map_err(|error| format!("failed to parse template {text}: {error}"))?
             .execute_to_string(&template::to_go(params))
-            .map_err(wrong)
+            .map_err(|error| format!("failed to execute go template {text}: {error}"))
     }
 }
 
@@ -70,9 +69,9 @@ fn simple(text: &str, params: &Value) -> String {
         let Some(length) = rest[start..].find("}}") else { break };
         let name = rest[start + 2..start + length].trim();
         out.push_str(&rest[..start]);
-        match params[name].as_str() {
-            Some(value) => out.push_str(value),
-            None => out.push_str(&rest[start..start + length + 2]),
+        match &params[name] {
+            Value::Null => out.push_str(&rest[start..start + length + 2]),
+            _ => out.push_str(&shown(params, name)),
         }
         rest = &rest[start + length + 2..];
     }
