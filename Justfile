@@ -5,6 +5,7 @@ set shell := ["sh", "-eu", "-c"]
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 bed := target / "debug/platform-bed"
 platform := target / "debug/platform"
+fuzz := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "platform-dev/fuzz"
 peer := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "platform-dev/tools/dbos"
 
 # build the program, bring the starter platform up on the sandbox, and say how to look and how to remove it
@@ -51,6 +52,26 @@ bench *PARTS:
     case " {{ PARTS }} " in "  " | *" chain "*) tests/tools/peer "{{ peer }}" || true ;; esac
     [ ! -x "{{ peer }}/bin/python" ] || export PLATFORM_BENCH_PEER="{{ peer }}/bin/python"
     exec cargo bench -q -p platform-state --bench engine -- {{ PARTS }}
+
+# random schedules of kills, faults and wrong clocks in virtual time, release build: `just storm 10000`; a flaw prints how to replay it
+storm COUNT="1000" SEED="1":
+    @cargo run -q --release -p platform-cli -- simulate up --storm {{ COUNT }} --seed {{ SEED }}
+
+# search for inputs that break what must hold (spec parser, journal, plugin protocol, server-side apply), 60 s each; `just fuzz 600`
+fuzz SECONDS="60":
+    #!/bin/sh
+    set -eu
+    # No sanitizer: there is no unsafe code of ours, and without one any compiler will do. What is found on the way stays in
+    # the cache; an input that breaks something lies in fuzz/artifacts, and belongs into fuzz/corpus once it is mended.
+    for target in spec journal plugin merge; do
+      own="{{ fuzz }}/corpus/$target"
+      mkdir -p "$own"
+      seeds="fuzz/corpus/$target"
+      [ "$target" != spec ] || seeds="$seeds tests/fixtures/specs tests/fixtures/bad-specs"
+      echo "fuzz: $target, {{ SECONDS }} s" >&2
+      cargo fuzz run --fuzz-dir fuzz -s none --target-dir "{{ fuzz }}/target" "$target" "$own" $seeds -- \
+        -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1
+    done
 
 # build the real components of the bed (once; about 25 minutes on two cores), and install the SDK that judges object stores
 tools *TOOLS:

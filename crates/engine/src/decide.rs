@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ops::Bound};
 
 use jiff::Timestamp;
+use platform_spec::{Event, StepEvent};
 
 use crate::{board::Board, graph::Graph, plan::Policy, status::Status};
 
@@ -90,6 +91,23 @@ pub fn decide(graph: &Graph, board: &Board, limits: &Limits, stopping: bool, now
         }
         _ => go_on(graph, board, limits, now),
     }
+}
+
+/// What a process writes down before it continues a run that rests, or whose process is gone: what ran is in doubt, and
+/// what failed is tried again, unless it is being undone.
+pub fn take_over(graph: &Graph, board: &Board, actor: &str) -> Vec<Event> {
+    let mut wake = vec![Event::RunResumed { actor: actor.to_owned() }];
+    for (at, slot) in board.slots().iter().enumerate() {
+        let event = match slot.status {
+            Status::Running { .. } => StepEvent::InDoubt,
+            Status::Failed { .. } | Status::Skipped { .. } if graph.plan.policy != Policy::Unwind => {
+                StepEvent::Reopened
+            }
+            _ => continue,
+        };
+        wake.push(Event::Step { step: graph.step(at).id.clone(), event });
+    }
+    wake
 }
 
 /// When [`decide`], asked at `now`, may answer differently although nothing happens: the next retry or look.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use platform_spec::{Class, Code, Event, Failure, RunId, StepEvent, report::Notice};
+use platform_spec::{Class, Code, Event, Failure, RunId, report::Notice};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -11,11 +11,10 @@ use crate::{
     board::Board,
     carrier::{Carrier, illegal},
     clock::{Clock, Continued},
-    decide::{Ending, Limits},
+    decide::{Ending, Limits, take_over},
     graph::Graph,
     journal::{Head, plan_digest_of, verify},
     plan::Plan,
-    status::Status,
     step::Registry,
     store::{Lease, NewRun, Store, StoredRun},
 };
@@ -142,19 +141,7 @@ impl Local {
         let created = events.first().map_or_else(|| this.clock.now(), |first| first.at);
         drop(events);
 
-        let mut wake = vec![Event::RunResumed { actor: options.actor.clone() }];
-        for (at, slot) in board.slots().iter().enumerate() {
-            let event = match slot.status {
-                Status::Running { .. } => StepEvent::InDoubt,
-                Status::Failed { .. } | Status::Skipped { .. }
-                    if graph.plan.policy != crate::plan::Policy::Unwind =>
-                {
-                    StepEvent::Reopened
-                }
-                _ => continue,
-            };
-            wake.push(Event::Step { step: graph.step(at).id.clone(), event });
-        }
+        let wake = take_over(&graph, &board, &options.actor);
         let now = this.clock.now();
         let mut batch = Vec::with_capacity(wake.len());
         for event in wake {
