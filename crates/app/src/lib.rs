@@ -6,6 +6,7 @@
 //! | [`specs`] | spec files: finding, checking, starting one |
 //! | [`carry`] | plans, and carrying them out: up, down, resume |
 //! | [`simulate`] | the same in virtual time, against emulated clouds in this process |
+//! | [`conformance`] | a provider, examined in the behaviours that every provider must show |
 //! | [`render`] | the blueprint's files: made, written, compared with Git |
 //! | [`providers`] | the providers that this program has |
 //! | [`clusters`], [`sandbox`] | how people reach clusters; the emulated clouds as a background process |
@@ -21,6 +22,7 @@
 
 pub mod carry;
 pub mod clusters;
+pub mod conformance;
 mod doors;
 pub mod holder;
 mod inventory;

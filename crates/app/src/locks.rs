@@ -80,7 +80,7 @@ pub async fn release(
                 since.strftime("%Y-%m-%d %H:%M:%SZ")
             ))
             .hint(format!(
-                "if it is certainly gone: platform lock release --platform {platform} --holder {}",
+                "if it is certainly gone: `platform lock release --platform {platform} --holder {}`",
                 holder.id
             )));
         }

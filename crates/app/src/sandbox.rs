@@ -226,7 +226,8 @@ impl Sandbox {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("sandbox").arg("serve").arg("-v").arg("--state").arg(&self.state);
         if let Some(faults) = faults {
-            command.arg("--faults").arg(faults);
+            // It does not start in our directory.
+            command.arg("--faults").arg(std::path::absolute(faults)?);
         }
         command
             .stdin(Stdio::null())

@@ -77,9 +77,6 @@ async fn prepared(before: &[Flow], shared: &Shared) -> Played {
     played
 }
 
-/// How many writes of a flow an ordinary test run kills at.
-const SOME: u64 = 5;
-
 /// Kills at every write of `flow` in a world that `before` has made, and compares with no kill. Before the write of an
 /// intent, after it, after the effect and before its commit, after that: every write is one of these.
 fn matrix(before: &[Flow], flow: Flow) -> u64 {
@@ -90,9 +87,7 @@ fn matrix(before: &[Flow], flow: Flow) -> u64 {
         (played.store.writes(), end(&played))
     })
     .expect("a runtime");
-    // All of them take minutes in a debug build: every test run takes some, evenly spread.
-    let stride = if std::env::var_os("PLATFORM_E2E_LONG").is_some() { 1 } else { writes.div_ceil(SOME) };
-    for write in (1..=writes).step_by(usize::try_from(stride).expect("small")) {
+    for write in 1..=writes {
         for kill in [Kill::BeforeWrite(write), Kill::AfterWrite(write)] {
             virtually(async || {
                 let played = prepared(before, &shared).await;

@@ -121,6 +121,7 @@ fn meant(verb: &str) -> &'static [&'static str] {
         "init" => &["file", "state", "provider"],
         "simulate" => &["file", "cluster", "provider", "max_parallel"],
         "sandbox" => &["state", "yes"],
+        "conformance" => &["file", "state", "cluster", "provider", "yes"],
         "kubeconfig" => &["file", "state", "cluster", "provider"],
         "validate" => &["file"],
         "render" => &["file", "state", "provider"],

@@ -61,14 +61,14 @@ impl Exit {
     fn of_code(code: &str) -> Self {
         match code {
             "P0708" => Self::Rejected,
-            // Somebody else holds the lock, or has taken it from us, or will not have it taken away.
-            "P0101" | "P0102" | "P0910" => Self::TryAgain,
+            // Somebody else holds the lock, or has taken it from us, or will not have it taken away, or is writing.
+            "P0101" | "P0102" | "P0110" | "P0910" => Self::TryAgain,
             // A run that does not exist is a wrong argument.
             "P0104" => Self::Invalid,
             // The spec asks for a blueprint, parameters or add-ons that there are not.
             "P0601" | "P0603" | "P0609" => Self::Invalid,
             // Not the command line's fault: files that cannot be written, and the program itself.
-            "P0906" | "P0914" | "P0999" => Self::Failed,
+            "P0906" | "P0914" | "P0919" | "P0999" => Self::Failed,
             code if code.starts_with("P00") || code.starts_with("P09") => Self::Invalid,
             _ => Self::Failed,
         }
@@ -210,6 +210,7 @@ mod tests {
             ("P0914", 1),
             ("P0999", 1),
             ("P0101", 75),
+            ("P0110", 75),
         ];
         for (code, exit) in table {
             assert_eq!(Exit::of_failure(&failure(code)).code(), exit, "{code}");

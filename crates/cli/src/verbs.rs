@@ -4,6 +4,7 @@
 mod carry;
 mod completions;
 mod confirm;
+mod conformance;
 mod down;
 mod explain;
 mod init;
@@ -49,6 +50,7 @@ pub enum Verb {
     Kubeconfig(kubeconfig::Args),
     Sandbox(sandbox::Args),
     Simulate(simulate::Args),
+    Conformance(conformance::Args),
     Providers(providers::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -78,6 +80,7 @@ pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit,
         Verb::Lock(args) => lock::run(&args, &look().await?, printer).await,
         Verb::Kubeconfig(args) => kubeconfig::run(&args, common, printer).await,
         Verb::Simulate(args) => simulate::run(&args, common, printer).await,
+        Verb::Conformance(args) => conformance::run(&args, common, printer).await,
         Verb::Sandbox(args) => sandbox::run(&args, common, printer).await,
         Verb::Providers(args) => providers::run(&args, printer).await,
         Verb::Explain(args) => explain::run(&args, printer),

@@ -43,6 +43,9 @@ pub struct Capabilities {
     /// How a pod gets an identity of the outside (`irsa`), when it can.
     #[serde(default)]
     pub identity: Option<String>,
+    /// Its outside refuses what a holder asks who has lost the lease.
+    #[serde(default)]
+    pub checks_epochs: bool,
 }
 
 /// Something a provider wants to find.

@@ -91,14 +91,14 @@ conformance_tests!(plugin());
 #[tokio::test]
 async fn a_plugin_is_examined_by_levels() {
     let plugin = plugin().await;
-    let make = |behaviour: &str| {
+    let make = async |behaviour: &str| {
         let file = plugin.file.clone();
         let number =
             u64::from_be_bytes(std::array::from_fn(|at| *behaviour.as_bytes().get(at).unwrap_or(&0)));
         let mut cluster = cluster();
         cluster.platform = platform_spec::PlatformName::new(format!("examined-{number:x}"));
-        Outside::new(Arc::new(move || Arc::new(provider_on(&file)) as Arc<dyn Provider>), cluster)
-            .with_epochs()
+        let provider = move || Arc::new(provider_on(&file)) as Arc<dyn Provider>;
+        Ok(Outside::new(Arc::new(provider), cluster).with_epochs())
     };
     let examined =
         examine(make, &[Level::L2, Level::L3, Level::L5], |_| ()).await.expect("it says what it is");

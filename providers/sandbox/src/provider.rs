@@ -87,6 +87,7 @@ impl Provider for Sandbox {
                 dns_zones: vec!["sandbox".to_owned()],
                 object_store: true,
                 identity: Some("sandbox".to_owned()),
+                checks_epochs: true,
             },
             tools: Vec::new(),
             credentials: Vec::new(),

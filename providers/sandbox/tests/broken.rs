@@ -166,12 +166,12 @@ async fn leftovers_are_found_when_the_cluster_is_gone() {
 #[tokio::test]
 async fn what_belongs_to_somebody_else_is_not_taken() {
     let world = world::in_process().await;
-    let network = world.ask("POST", "/v1/networks", &serde_json::json!({ "name": "theirs" }));
+    let network = world.ask("/v1/networks", &serde_json::json!({ "name": "theirs" }));
     world.pass(60_000).await;
     let body = serde_json::json!({
         "name": "shop-eu", "tags": { "platform.dev/name": "another" }, "spec": { "network": network["id"] },
     });
-    world.ask("POST", "/v1/clusters", &body);
+    world.ask("/v1/clusters", &body);
     let cluster = world.cluster();
     let mut call = cluster.call("network", "token-network", 1);
     let output = settle(&world, &mut call, true).await.expect("made");

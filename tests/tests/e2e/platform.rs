@@ -22,18 +22,18 @@ const ZONE_CHANGES_OF_UP: u32 = 1;
 const ZONE_CHANGES_OF_DOWN: u32 = 1;
 
 /// `platform up` for a world's spec, wherever it is started.
-fn up(world: &World) -> [String; 3] {
+pub fn up(world: &World) -> [String; 3] {
     ["up".into(), "-f".into(), world.spec().display().to_string()]
 }
 
 /// `platform down` likewise.
-fn down(world: &World) -> [String; 4] {
+pub fn down(world: &World) -> [String; 4] {
     ["down".into(), "--yes".into(), "-f".into(), world.spec().display().to_string()]
 }
 
 /// What the real components say about a platform that is up.
 #[track_caller]
-fn assert_up(world: &World) {
+pub fn assert_up(world: &World) {
     let applications = world.bed().kubectl_json(["get", "applications", "-n", "argocd"]);
     let items = applications["items"].as_array().expect("a list");
     assert!(items.len() >= 6, "{} applications", items.len());
@@ -65,7 +65,7 @@ fn assert_up(world: &World) {
 /// nothing is left, by the ledger, by our labels on every kind that there is, by a transfer of the zone, and by
 /// comparison with a new bed.
 #[track_caller]
-fn assert_gone(world: &World) {
+pub fn assert_gone(world: &World) {
     assert_eq!(ledger(world), Vec::<Value>::new(), "the ledger");
     let locks = world.platform(["lock", "show"]).ok().json();
     assert_eq!(locks["locks"].as_array().map(Vec::len), Some(0), "{locks:#}");

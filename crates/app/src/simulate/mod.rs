@@ -23,6 +23,7 @@ use platform_spec::{
 use serde::Serialize;
 
 pub use played::{Played, Shared};
+pub(crate) use roads::{KEY, provider as inside};
 
 use crate::{carry::Flow, specs::Wanted};
 

@@ -16,7 +16,7 @@ use platform_spec::{Class, Code, Failure};
 use serde_json::{Value, json};
 
 /// The key to the cloud of a played world.
-pub(super) const KEY: &str = "simulation";
+pub(crate) const KEY: &str = "simulation";
 
 /// The clusters and zones of a played world.
 pub(super) struct Here(pub World);
@@ -69,7 +69,7 @@ impl Road for Zones {
 }
 
 /// The provider of a played world's cloud.
-pub(super) fn provider(world: &World) -> Sandbox {
+pub(crate) fn provider(world: &World) -> Sandbox {
     Sandbox::new(Arc::new(Inside(world.clone())))
 }
 

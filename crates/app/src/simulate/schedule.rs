@@ -17,7 +17,7 @@ use platform_sandbox::parts::{
     chance::Chance,
     faults::{Fault, Rule, Script},
 };
-use platform_spec::{Class, Failure, Model};
+use platform_spec::{Class, Code, Failure, Model};
 
 use super::{Played, Shared};
 use crate::carry::Flow;
@@ -27,6 +27,9 @@ const STALE: Duration = Duration::from_secs(60);
 
 /// Lives of a process that one flow may take; more would be one that does not get on.
 const LIVES: u32 = 40;
+
+/// What a step says that has waited for too long.
+const TOO_LONG: Code = Code::new("P0707");
 
 /// Why things fail in the cloud that were made to.
 const FAILED: &str = "the hypervisor caught fire";
@@ -204,8 +207,10 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
 /// Whether something that went wrong on purpose explains a failure.
 fn was_asked_for(played: &Played, failure: &Failure) -> bool {
     let struck = played.world.faults().standing().into_iter().any(|standing| standing.struck > 0);
-    // What was begun may fail long after the fault that has decided so is gone.
-    let late = failure.causes.iter().any(|cause| cause.contains(FAILED));
+    // What was begun may fail, or go on for long, when the fault that has decided so is gone.
+    let failed = failure.causes.iter().any(|cause| cause.contains(FAILED));
+    let slow = played.world.cloud().things().iter().any(|thing| thing.phase.transition().is_some());
+    let late = failed || (slow && failure.code == TOO_LONG);
     (struck || late) && failure.class != Class::Bug
 }
 

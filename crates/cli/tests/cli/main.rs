@@ -1,6 +1,7 @@
 //! Drives the built binary in an empty environment, and looks at what it says on which channel.
 
 mod bed;
+mod conformance;
 mod engine;
 mod exit_codes;
 mod explain;

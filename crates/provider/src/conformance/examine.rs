@@ -147,26 +147,28 @@ pub struct Examined {
 /// what is left is removed. `say` hears of each as it is over.
 ///
 /// # Errors
-/// When the provider cannot say what it is.
+/// When the provider cannot say what it is, or a subject cannot be made.
 pub async fn examine<S: Subject>(
-    make: impl Fn(&str) -> S,
+    make: impl AsyncFn(&str) -> Result<S, Broken>,
     levels: &[Level],
     mut say: impl FnMut(&Checked),
 ) -> Result<Examined, Broken> {
-    let description = make("describes_itself").provider().describe().await?;
+    let description = make("describes_itself").await?.provider().describe().await?;
     let mut checks = Vec::new();
     for (name, behaviour) in ALL {
         let (level, needs) = place(name);
         if !levels.is_empty() && !levels.contains(&level) {
             continue;
         }
-        let subject = make(name);
+        let subject = make(name).await?;
         let began = Instant::now();
         let (verdict, why) = match needs.iter().find(|need| subject.lacks(**need)) {
             Some(need) => (Verdicts::Skipped, Some(need.why().to_owned())),
             None => {
                 let held = behaviour(&subject).await;
-                let cleaned = clean_up(&subject).await;
+                let cleaned = clean_up(&subject).await.map_err(|Broken(why)| {
+                    Broken(format!("what may be left behind it could not be removed: {why}"))
+                });
                 match held.and(cleaned) {
                     Ok(()) => (Verdicts::Passed, None),
                     Err(broken) => (Verdicts::Failed, Some(broken.0)),

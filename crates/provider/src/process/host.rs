@@ -1,11 +1,10 @@
 //! The host's side: a provider that is a child process.
 
 use std::{
-    collections::HashMap,
     ffi::OsString,
     process::Stdio,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,15 +15,16 @@ use platform_spec::{Class, Code, Failure, report::Finding};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncRead, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdin, ChildStdout, Command},
-    sync::{mpsc, oneshot},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+    sync::oneshot,
     time::timeout,
 };
 
 use super::{
     lines,
-    wire::{AccessLine, FirstLine, FromPlugin, Hello, ToPlugin, Welcome},
+    live::{CancelOnDrop, Live, Waiting, junk},
+    wire::{AccessLine, FirstLine, Hello, ToPlugin, Welcome},
 };
 use crate::{
     Access, CONTRACT_VERSION, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned,
@@ -60,25 +60,9 @@ pub struct ProcessProvider {
     program: OsString,
     arguments: Vec<OsString>,
     timeouts: Timeouts,
+    /// Whether it can be started: not at the other end of streams that were open already.
+    starts: bool,
     live: tokio::sync::Mutex<Option<Arc<Live>>>,
-}
-
-/// A running plugin.
-struct Live {
-    calls_out: mpsc::UnboundedSender<Vec<u8>>,
-    next_id: AtomicU64,
-    under_way: Mutex<UnderWay>,
-}
-
-/// Calls that wait for a reply, until the plugin has ended.
-enum UnderWay {
-    Open(HashMap<u64, Waiting>),
-    Ended(Failure),
-}
-
-struct Waiting {
-    reply: oneshot::Sender<Result<Value, Failure>>,
-    listener: Option<progress::Listener>,
 }
 
 impl ProcessProvider {
@@ -93,8 +77,34 @@ impl ProcessProvider {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             timeouts: Timeouts::default(),
+            starts: true,
             live: tokio::sync::Mutex::new(None),
         }
+    }
+
+    /// A provider at the other end of streams that are open already: it writes to `input`, and reads what we write to
+    /// `output`. It is greeted here; once it has ended, every call is refused. See [`serve_on`](super::serve_on).
+    ///
+    /// # Errors
+    /// When it does not greet, or speaks another version of the contract.
+    pub async fn on<R, W>(name: &str, input: R, mut output: W) -> Result<Self, Failure>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let provider = Self { starts: false, ..Self::new(name, name, [""; 0]) };
+        let mut input = BufReader::new(input);
+        match timeout(provider.timeouts.start, provider.greet(&mut output, &mut input)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(Greeting::Refused(failure))) => return Err(*failure),
+            Ok(Err(Greeting::Ended)) => {
+                return Err(provider.not_started(Class::Retryable).because("it has ended"));
+            }
+            Err(_) => return Err(provider.not_started(Class::Retryable).because("it said nothing")),
+        }
+        let live = Live::between(&provider.name, input, output, async { "closed its output".to_owned() });
+        *provider.live.lock().await = Some(live);
+        Ok(provider)
     }
 
     /// Sets other timeouts.
@@ -142,8 +152,10 @@ impl ProcessProvider {
     /// The running plugin, started if there is none or the last one has ended.
     async fn live(&self) -> Result<Arc<Live>, Failure> {
         let mut slot = self.live.lock().await;
-        if let Some(live) = slot.as_ref().filter(|live| !live.has_ended()) {
-            return Ok(Arc::clone(live));
+        match slot.as_ref() {
+            Some(live) if !live.has_ended() => return Ok(Arc::clone(live)),
+            Some(live) if !self.starts => return Err(live.ending(&self.name)),
+            _ => {}
         }
         let live = self.start().await?;
         *slot = Some(Arc::clone(&live));
@@ -195,29 +207,16 @@ impl ProcessProvider {
                     .because(format!("no welcome within {waited} ms")));
             }
         }
-        let (calls_out, queue) = mpsc::unbounded_channel();
-        let live = Arc::new(Live {
-            calls_out,
-            next_id: AtomicU64::new(1),
-            under_way: Mutex::new(UnderWay::Open(HashMap::new())),
-        });
-        tokio::spawn(write_lines(queue, stdin));
-        // Weak, so that the plugin is told to end (its input is closed) as soon as nobody can call it any more.
-        tokio::spawn(read_replies(
-            Arc::downgrade(&live),
-            self.name.clone(),
-            child,
-            stdout,
-            self.timeouts.end,
-        ));
-        Ok(live)
+        let patience = self.timeouts.end;
+        let end = async move { ended(&mut child, patience).await };
+        Ok(Live::between(&self.name, stdout, stdin, end))
     }
 
-    async fn greet(
-        &self,
-        stdin: &mut ChildStdin,
-        stdout: &mut BufReader<ChildStdout>,
-    ) -> Result<Welcome, Greeting> {
+    async fn greet<R, W>(&self, stdin: &mut W, stdout: &mut BufReader<R>) -> Result<Welcome, Greeting>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         let cookie = cookie();
         let mut hello = serde_json::to_vec(&ToPlugin::Hello {
             hello: Hello { contract: CONTRACT_VERSION, cookie: cookie.clone() },
@@ -269,137 +268,6 @@ enum Greeting {
     Refused(Box<Failure>),
 }
 
-impl Live {
-    fn locked(&self) -> std::sync::MutexGuard<'_, UnderWay> {
-        // No code that can panic runs under the lock, so a poisoned one is as good as any.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(*self.locked(), UnderWay::Ended(_))
-    }
-
-    fn register(&self, id: u64, waiting: Waiting) -> Result<(), Failure> {
-        match &mut *self.locked() {
-            UnderWay::Open(calls) => {
-                calls.insert(id, waiting);
-                Ok(())
-            }
-            UnderWay::Ended(why) => Err(why.clone()),
-        }
-    }
-
-    fn forget(&self, id: u64) {
-        if let UnderWay::Open(calls) = &mut *self.locked() {
-            calls.remove(&id);
-        }
-    }
-
-    /// Hands a line to its call; fails when the line is none of the protocol.
-    fn deliver(&self, name: &str, line: FromPlugin) -> Result<(), Failure> {
-        let mut under_way = self.locked();
-        let UnderWay::Open(calls) = &mut *under_way else { return Ok(()) };
-        if let Some(words) = line.progress {
-            let listener = calls.get(&line.id).and_then(|waiting| waiting.listener.clone());
-            drop(under_way);
-            match listener {
-                Some(listener) => listener(&words),
-                None => tracing::debug!(target: "platform::provider", plugin = name, "{words}"),
-            }
-            return Ok(());
-        }
-        let answered = match (line.ok, line.failure) {
-            (Some(value), None) => Ok(value),
-            (None, Some(failure)) => Err(failure),
-            _ => {
-                return Err(junk(
-                    name,
-                    "a reply has to hold one of `ok`, `failure` and `progress`".to_owned(),
-                ));
-            }
-        };
-        // A reply to nobody is one that came after its call was given up.
-        if let Some(waiting) = calls.remove(&line.id) {
-            let _ = waiting.reply.send(answered);
-        }
-        Ok(())
-    }
-
-    fn send(&self, line: &ToPlugin) {
-        if let Ok(mut text) = serde_json::to_vec(line) {
-            text.push(b'\n');
-            // A closed queue means that the plugin has ended, which the reader tells every waiting call.
-            let _ = self.calls_out.send(text);
-        }
-    }
-
-    fn end(&self, why: Failure) {
-        let was = std::mem::replace(&mut *self.locked(), UnderWay::Ended(why.clone()));
-        if let UnderWay::Open(calls) = was {
-            for waiting in calls.into_values() {
-                let _ = waiting.reply.send(Err(why.clone()));
-            }
-        }
-    }
-
-    fn ending(&self, name: &str) -> Failure {
-        match &*self.locked() {
-            UnderWay::Ended(why) => why.clone(),
-            UnderWay::Open(_) => died(name, "went away"),
-        }
-    }
-}
-
-/// Tells the plugin that nobody waits for an answer any more.
-struct CancelOnDrop<'a> {
-    live: &'a Live,
-    id: u64,
-}
-
-impl Drop for CancelOnDrop<'_> {
-    fn drop(&mut self) {
-        self.live.forget(self.id);
-        self.live.send(&ToPlugin::Cancel { cancel: self.id });
-    }
-}
-
-async fn read_replies(
-    live: std::sync::Weak<Live>,
-    name: String,
-    mut child: Child,
-    mut stdout: BufReader<ChildStdout>,
-    patience: Duration,
-) {
-    let why = loop {
-        let line = match lines::next(&mut stdout, lines::LONGEST).await {
-            Ok(Some(line)) => line,
-            Ok(None) => break died(&name, &ended(&mut child, patience).await),
-            Err(cause) => break junk(&name, cause.to_string()),
-        };
-        let delivered = match (serde_json::from_slice(&line), live.upgrade()) {
-            (Ok(line), Some(live)) => live.deliver(&name, line),
-            // What it wrote is not repeated: it may be half of a kubeconfig.
-            (Err(_), _) => Err(junk(&name, format!("a line of {} bytes is no reply", line.len()))),
-            (Ok(_), None) => Ok(()),
-        };
-        if let Err(why) = delivered {
-            break why;
-        }
-    };
-    if let Some(live) = live.upgrade() {
-        live.end(why);
-    }
-    // `child` is dropped here, and with it a plugin that wrote nonsense is killed.
-}
-
-async fn write_lines(mut queue: mpsc::UnboundedReceiver<Vec<u8>>, mut stdin: ChildStdin) {
-    while let Some(line) = queue.recv().await {
-        if stdin.write_all(&line).await.is_err() || stdin.flush().await.is_err() {
-            return;
-        }
-    }
-}
-
 async fn log_lines(name: String, stderr: impl AsyncRead + Unpin) {
     let mut stderr = BufReader::new(stderr);
     loop {
@@ -424,20 +292,6 @@ async fn ended(child: &mut Child, patience: Duration) -> String {
             "closed its output and did not end".to_owned()
         }
     }
-}
-
-fn died(name: &str, how: &str) -> Failure {
-    Failure::new(Code::new("P0205"), Class::Retryable, format!("provider plugin `{name}` died during a call"))
-        .because(format!("it {how}"))
-        .hint("nothing is lost: `platform resume` looks at what it did and continues")
-}
-
-fn junk(name: &str, why: String) -> Failure {
-    Failure::new(Code::new("P0207"), Class::Bug, format!("provider plugin `{name}` broke the protocol"))
-        .because(why)
-        .hint(format!(
-            "report this to the makers of `{name}`; only protocol lines may go to its standard output"
-        ))
 }
 
 /// Different for every start; not a secret.

@@ -27,6 +27,7 @@
 
 mod host;
 mod lines;
+mod live;
 mod serve;
 mod wire;
 

@@ -111,6 +111,7 @@ impl Provider for MemoryProvider {
             capabilities: Capabilities {
                 makes_clusters: true,
                 load_balancer: true,
+                checks_epochs: true,
                 ..Capabilities::default()
             },
             tools: Vec::new(),

@@ -1,22 +1,10 @@
 //! A run that is stopped in every way but a power cut: by a signal, by `kill -9` and a clock set back, by a full disk.
 
-use std::process::Command;
-
 use nix::sys::signal::Signal;
-use platform_tests::{Bed, Mounts, Output, Started};
+use platform_tests::{Bed, Mounts, Started, an_hour_ahead};
 use serde_json::Value;
 
 use super::{assert_gone, assert_up, commits, down, refused, up};
-
-/// Makes a program believe that it is an hour later. Its own clock is not touched, and time goes on as it does.
-fn an_hour_ahead(command: &mut Command) -> &mut Command {
-    // the program that comes with the library knows where it is
-    let asked = Output::of(Command::new("faketime").args(["-f", "+1h", "printenv", "LD_PRELOAD"])).ok();
-    command
-        .env("LD_PRELOAD", asked.stdout.trim())
-        .env("FAKETIME", "+1h")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-}
 
 /// When a run's events happened, in their order.
 fn times(mounts: &Mounts, run: &str) -> Vec<String> {
