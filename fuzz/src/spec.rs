@@ -32,7 +32,7 @@ pub fn holds(data: &[u8]) {
 
 /// Every finding is in the file, and they are in its order.
 fn placed(text: &str, findings: &[Finding]) {
-    let lines = text.split('\n').count() as u64;
+    let lines = lines(text);
     let mut last = (0, 0);
     for finding in findings {
         assert_eq!(finding.file.as_deref(), Some(FILE), "{finding:?}");
@@ -45,4 +45,12 @@ fn placed(text: &str, findings: &[Finding]) {
             place(text, path);
         }
     }
+}
+
+/// Lines as YAML 1.1 counts them, by which parsers name places: a carriage return ends one too, and so do three breaks
+/// beyond ASCII.
+fn lines(text: &str) -> u64 {
+    let breaks = text.replace("\r\n", "\n");
+    1 + breaks.chars().filter(|it| matches!(it, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')).count()
+        as u64
 }
