@@ -12,7 +12,7 @@ use prost_reflect::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{published::Published, refusal::Refusal};
+use super::{object::is_zero, published::Published, refusal::Refusal};
 
 /// The content type.
 pub const TYPE: &str = "application/vnd.kubernetes.protobuf";
@@ -156,17 +156,6 @@ fn is_embedded(holder: &str, field: &str) -> bool {
 fn short_name(descriptor: &MessageDescriptor) -> String {
     let parts: Vec<&str> = descriptor.full_name().rsplit('.').take(3).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join(".")
-}
-
-fn is_zero(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(it) => !it,
-        Value::Number(it) => it.as_f64() == Some(0.0),
-        Value::String(it) => it.is_empty(),
-        Value::Array(it) => it.is_empty(),
-        Value::Object(it) => it.is_empty(),
-    }
 }
 
 fn value(field: &Field) -> Value {

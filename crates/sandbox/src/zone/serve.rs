@@ -13,7 +13,7 @@ use super::{
     struck,
     zones::{Over, Zones},
 };
-use crate::cloud::door::Broken;
+use crate::{cloud::door::Broken, parts::connections::each};
 
 /// How many free ports are tried until one is free for both protocols.
 const TRIES: usize = 16;
@@ -49,7 +49,14 @@ impl Server {
         let address = tcp.local_addr()?;
         let stop = CancellationToken::new();
         tokio::spawn(packets(udp, zones.clone(), stop.clone()));
-        tokio::spawn(connections(tcp, zones, stop.clone()));
+        let of_one = move |stream| {
+            let zones = zones.clone();
+            async move {
+                // Whoever went away wants no more answers.
+                let _gone = connection(stream, zones).await;
+            }
+        };
+        tokio::spawn(each(tcp, stop.clone(), of_one));
         Ok(Self { address, stop })
     }
 }
@@ -98,19 +105,6 @@ async fn packets(socket: UdpSocket, zones: Arc<Zones>, stop: CancellationToken) 
                 let _gone = socket.send_to(&answer, from).await;
             }
         });
-    }
-}
-
-async fn connections(listener: TcpListener, zones: Arc<Zones>, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Ok((stream, _)) = accepted else { continue };
-        connections.spawn(connection(stream, zones.clone()));
     }
 }
 

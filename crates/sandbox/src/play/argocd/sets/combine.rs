@@ -9,6 +9,7 @@ use super::{
     generators::run,
     params::{Style, shown},
 };
+use crate::kube::object::is_zero;
 
 /// What another generator gives, inside of one of these.
 fn child(
@@ -140,18 +141,7 @@ pub fn lay(base: &mut Value, over: Value) {
                 }
             }
         }
-        (_, over) if is_empty(&over) => {}
+        (_, over) if is_zero(&over) => {}
         (base, over) => *base = over,
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(it) => !it,
-        Value::Number(it) => it.as_f64() == Some(0.0),
-        Value::String(it) => it.is_empty(),
-        Value::Array(it) => it.is_empty(),
-        Value::Object(it) => it.is_empty(),
     }
 }
