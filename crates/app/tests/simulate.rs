@@ -21,6 +21,16 @@ fn model() -> Model {
     derive(&parse("platform.yaml", &text).expect("a starter has no errors").platform)
 }
 
+/// The same with production on a cluster of its own, which the Argo CD of the first one serves.
+fn two_clusters() -> Model {
+    let text = starter("sandbox", Path::new("/simulated")).expect("there is one");
+    let own = "environments: [dev, prod]";
+    assert!(text.contains(own), "the starter has changed");
+    let edge = "    - name: edge\n      provider: here\n      environments: [prod]\n";
+    let text = text.replace(own, "environments: [dev]").replace("\n  argocd:", &format!("{edge}\n  argocd:"));
+    derive(&parse("platform.yaml", &text).expect("it has no errors").platform)
+}
+
 /// What is there in the end, and how often each kind of thing was made.
 #[derive(Debug, PartialEq)]
 struct End {
@@ -69,7 +79,7 @@ async fn whole(played: &Played, flow: Flow) {
 }
 
 async fn prepared(before: &[Flow], shared: &Shared) -> Played {
-    let played = Played::new(model(), 7, shared).await.expect("a world");
+    let played = Played::new(7, shared).await.expect("a world");
     for flow in before {
         whole(&played, *flow).await;
     }
@@ -80,7 +90,7 @@ async fn prepared(before: &[Flow], shared: &Shared) -> Played {
 /// Kills at every write of `flow` in a world that `before` has made, and compares with no kill. Before the write of an
 /// intent, after it, after the effect and before its commit, after that: every write is one of these.
 fn matrix(before: &[Flow], flow: Flow) -> u64 {
-    let shared = Shared::new().expect("a folder");
+    let shared = Shared::new(model()).expect("a folder");
     let (writes, wanted) = virtually(async || {
         let played = prepared(before, &shared).await;
         whole(&played, flow).await;
@@ -125,13 +135,42 @@ fn down_killed_at_every_write() {
 
 #[test]
 fn a_second_up_changes_nothing() {
-    let shared = Shared::new().expect("a folder");
+    let shared = Shared::new(model()).expect("a folder");
     virtually(async || {
         let played = prepared(&[Flow::Up], &shared).await;
         let (before, changes) = (end(&played), played.world.calls().changes());
         whole(&played, Flow::Up).await;
         assert_eq!(end(&played), before);
         assert_eq!(played.world.calls().changes(), changes, "no call to the cloud changed anything");
+    })
+    .expect("a runtime");
+}
+
+#[test]
+fn one_argocd_serves_two_clusters_and_nothing_is_left_of_either() {
+    let shared = Shared::new(two_clusters()).expect("a folder");
+    virtually(async || {
+        let played = prepared(&[Flow::Up], &shared).await;
+        let clusters = played.world.clusters();
+        let of = |name: &str, kind: &str| -> Vec<String> {
+            let hosted = clusters.iter().find(|it| it.name == format!("demo-{name}")).expect("it was made");
+            let found = hosted.cluster.api.store.list(&kind.into(), None).objects;
+            found.into_iter().map(|(key, _)| format!("{}/{}", key.namespace, key.name)).collect()
+        };
+        let runs = |name: &str, what: &str| of(name, "apps/deployments").iter().any(|it| it == what);
+        assert!(runs("demo", "hello-dev/hello") && !runs("demo", "hello-prod/hello"));
+        assert!(runs("edge", "hello-prod/hello") && !runs("edge", "hello-dev/hello"));
+        assert!(of("demo", "/secrets").contains(&"argocd/cluster-edge".to_owned()));
+        assert_eq!(of("edge", "argoproj.io/applications"), [] as [&str; 0]);
+
+        let (before, changes) = (end(&played), played.world.calls().changes());
+        whole(&played, Flow::Up).await;
+        assert_eq!((end(&played), played.world.calls().changes()), (before, changes), "a second up");
+
+        whole(&played, Flow::Down).await;
+        assert_eq!(end(&played).things, []);
+        assert_eq!(end(&played).ledger, []);
+        assert_eq!(played.left().await.expect("everything can be looked at"), []);
     })
     .expect("a runtime");
 }
@@ -160,12 +199,12 @@ async fn story(played: &Played) -> Vec<String> {
 fn the_same_seed_tells_the_same_story() {
     let told = |seed| {
         // Nothing shared: what one has rendered must not matter to the other either.
-        let shared = Shared::new().expect("a folder");
+        let shared = Shared::new(model()).expect("a folder").with_history();
         let tell = async || {
             // Once in peace, where the clusters' own stories are still there in the end, and once in a storm.
-            let peaceful = Played::new(model(), seed, &shared).await.expect("a world");
+            let peaceful = Played::new(seed, &shared).await.expect("a world");
             whole(&peaceful, Flow::Up).await;
-            let stormy = Played::new(model(), seed, &shared).await.expect("a world");
+            let stormy = Played::new(seed, &shared).await.expect("a world");
             schedule::play_in(&stormy, seed).await.unwrap_or_else(|flaw| panic!("{flaw:?}"));
             [story(&peaceful).await, story(&stormy).await].concat()
         };
@@ -183,11 +222,10 @@ fn the_same_seed_tells_the_same_story() {
 
 #[test]
 fn random_schedules_end_as_they_should() {
-    let shared = Shared::new().expect("a folder");
-    let model = model();
+    let shared = Shared::new(model()).expect("a folder");
     let mut tally = schedule::Tally::default();
     for seed in 0..16 {
-        match virtually(async || schedule::play(&model, seed, &shared).await).expect("a runtime") {
+        match virtually(async || schedule::play(seed, &shared).await).expect("a runtime") {
             Ok(played) => tally = tally.and(played),
             Err(flaw) => {
                 panic!("{}\nplay it again: platform simulate --storm 1 --seed {}", flaw.what, flaw.seed)
@@ -199,7 +237,7 @@ fn random_schedules_end_as_they_should() {
 
 #[test]
 fn of_two_at_once_one_wins_and_an_old_epoch_writes_nothing() {
-    let shared = Shared::new().expect("a folder");
+    let shared = Shared::new(model()).expect("a folder");
     virtually(async || {
         let played = prepared(&[], &shared).await;
         let holder = |id: &str| Holder {

@@ -57,24 +57,42 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that goes on where a journal ends, when its own time lies before that.
-///
-/// The wall clock may have been set back between two lives of a run. Its journal does not go back, so neither may the
-/// time that deadlines and retries are reckoned in: a retry that was seconds away would become one in an hour.
-pub(crate) struct Continued {
-    clock: Arc<dyn Clock>,
+/// A clock that is ahead of another by always the same, or behind it.
+#[derive(Clone, Debug)]
+pub struct Shifted<C> {
+    clock: C,
     ahead: SignedDuration,
 }
 
-impl Continued {
-    pub(crate) fn after(last: Option<Timestamp>, clock: Arc<dyn Clock>) -> Self {
+impl<C: Clock> Shifted<C> {
+    /// A clock that is ahead of this one by so much; behind it when that is negative.
+    pub fn by(ahead: SignedDuration, clock: C) -> Self {
+        Self { clock, ahead }
+    }
+
+    /// A clock that goes on where a journal ends, when its own time lies before that.
+    ///
+    /// The wall clock may have been set back between two lives of a run. Its journal does not go back, so neither may the
+    /// time that deadlines and retries are reckoned in: a retry that was seconds away would become one in an hour.
+    pub(crate) fn after(last: Option<Timestamp>, clock: C) -> Self {
         let behind = last.map_or(SignedDuration::ZERO, |last| last.duration_since(clock.now()));
-        Self { clock, ahead: behind.max(SignedDuration::ZERO) }
+        Self::by(behind.max(SignedDuration::ZERO), clock)
     }
 }
 
 #[async_trait]
-impl Clock for Continued {
+impl Clock for Arc<dyn Clock> {
+    fn now(&self) -> Timestamp {
+        self.as_ref().now()
+    }
+
+    async fn sleep_until(&self, when: Timestamp) {
+        self.as_ref().sleep_until(when).await;
+    }
+}
+
+#[async_trait]
+impl<C: Clock> Clock for Shifted<C> {
     fn now(&self) -> Timestamp {
         self.clock.now().checked_add(self.ahead).unwrap_or(Timestamp::MAX)
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     board::Board,
     carrier::{Carrier, illegal},
-    clock::{Clock, Continued},
+    clock::{Clock, Shifted},
     decide::{Ending, Limits, take_over},
     graph::Graph,
     journal::{Head, plan_digest_of, verify},
@@ -137,7 +137,7 @@ impl Local {
             .hint("`platform runs` lists the runs and where they stand"));
         }
         let mut head = Head::after(&events);
-        let this = Self { clock: Arc::new(Continued::after(head.at, self.clock.clone())), ..self.clone() };
+        let this = Self { clock: Arc::new(Shifted::after(head.at, self.clock.clone())), ..self.clone() };
         let created = events.first().map_or_else(|| this.clock.now(), |first| first.at);
         drop(events);
 

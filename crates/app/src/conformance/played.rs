@@ -49,6 +49,7 @@ impl Played {
             keeper: Keeper::memory(),
             rights: false,
             owners: true,
+            history: false,
         };
         let world = World::open(settings, now, None).await;
         Ok(Self { world: world.map_err(|error| Broken(error.to_string()))?, clock })

@@ -101,8 +101,8 @@ pub fn virtually<T>(act: impl AsyncFnOnce() -> T) -> Result<T, Failure> {
 
 async fn play(wanted: &Wanted, asked: &Asked) -> Result<Simulated, Failure> {
     let begun = std::time::Instant::now();
-    let shared = Shared::new().map_err(|error| unplayable(&error))?;
-    let played = Played::new(wanted.model.clone(), asked.seed, &shared).await?;
+    let shared = Shared::new(wanted.model.clone())?;
+    let played = Played::new(asked.seed, &shared).await?;
     if asked.flow == Flow::Down {
         let up = played.live(Flow::Up, Options::default()).await?;
         if up.ending != Ending::Succeeded {

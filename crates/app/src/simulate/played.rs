@@ -4,21 +4,25 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use platform_artifact::{Artifacts, Sources};
 use platform_engine::{
-    clock::{Clock, SystemClock},
+    clock::{Clock as _, Shifted, SystemClock},
     local::{Ended, Local, Options},
     memory::MemoryStore,
     plan::Plan,
     store::{Holder, Store, StoreError},
 };
-use platform_flows::{Doors, Installs, Wish, down, inventory, registry, trees::TreeStore, up, wish};
+use platform_flows::{
+    Doors, Installs, Wish, down, inventory, registry,
+    trees::TreeStore,
+    up,
+    wish::{self, Rendered},
+};
 use platform_provider::Provider;
 use platform_sandbox::{
     cloud,
@@ -38,47 +42,53 @@ const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// What simulations share, however many there are: what was rendered once is not rendered again.
+/// What the simulations of a model share, however many there are: what was rendered once is not rendered again.
 #[derive(Clone)]
 pub struct Shared {
+    model: Model,
+    rendered: Arc<OnceLock<Rendered>>,
     renderer: Arc<Renderer>,
     installs: Installs,
     folder: Arc<tempfile::TempDir>,
+    history: bool,
 }
 
 impl Shared {
     /// Nothing rendered yet.
     ///
     /// # Errors
-    /// When there is no folder for temporary files.
-    pub fn new() -> std::io::Result<Self> {
+    /// `P0805` when there is no folder for temporary files.
+    pub fn new(model: Model) -> Result<Self, Failure> {
         Ok(Self {
+            model,
+            rendered: Arc::default(),
             renderer: Arc::new(Renderer::lean()),
             installs: Installs::lean(),
-            folder: Arc::new(tempfile::tempdir()?),
+            folder: Arc::new(tempfile::tempdir().map_err(|error| super::unplayable(&error))?),
+            history: false,
         })
+    }
+
+    /// Clusters remember what has changed in them, for whoever wants to read it in the end.
+    #[must_use]
+    pub fn with_history(self) -> Self {
+        Self { history: true, ..self }
+    }
+
+    /// The model's repositories.
+    async fn rendered(&self, doors: &Doors) -> Result<Rendered, Failure> {
+        match self.rendered.get() {
+            Some(rendered) => Ok(rendered.clone()),
+            // Two that come at once render the same.
+            None => {
+                let rendered = wish::render(doors, &self.model).await?;
+                Ok(self.rendered.get_or_init(|| rendered).clone())
+            }
+        }
     }
 
     fn path(&self) -> &Path {
         self.folder.path()
-    }
-}
-
-/// The clock of a machine that is ahead of the world's, or behind it.
-#[derive(Clone, Copy)]
-struct WrongClock {
-    right: SystemClock,
-    by: SignedDuration,
-}
-
-#[async_trait]
-impl Clock for WrongClock {
-    fn now(&self) -> Timestamp {
-        self.right.now().checked_add(self.by).unwrap_or(Timestamp::MAX)
-    }
-
-    async fn sleep_until(&self, when: Timestamp) {
-        self.right.sleep_until(when.checked_sub(self.by).unwrap_or(Timestamp::MIN)).await;
     }
 }
 
@@ -93,7 +103,6 @@ pub struct Played {
     wrong: Mutex<SignedDuration>,
     git: Arc<Memory>,
     shared: Shared,
-    model: Model,
 }
 
 impl Played {
@@ -101,10 +110,10 @@ impl Played {
     ///
     /// # Errors
     /// When the world cannot be made.
-    pub async fn new(model: Model, seed: u64, shared: &Shared) -> Result<Self, Failure> {
+    pub async fn new(seed: u64, shared: &Shared) -> Result<Self, Failure> {
         let clock = SystemClock::starting(BEGINNING);
         let git = Arc::new(Memory::new());
-        let regions = model.clusters.iter().filter_map(|cluster| cluster.region.as_deref());
+        let regions = shared.model.clusters.iter().filter_map(|cluster| cluster.region.as_deref());
         let options = regions
             .fold(cloud::Options::new(super::roads::KEY.into()).unlimited(), |options, region| {
                 options.region(region)
@@ -120,6 +129,7 @@ impl Played {
             keeper: Keeper::memory(),
             rights: false,
             owners: false,
+            history: shared.history,
         };
         let now = Arc::new(move || clock.now());
         let world = World::open(settings, now, None).await.map_err(|error| super::unplayable(&error))?;
@@ -130,13 +140,16 @@ impl Played {
             wrong: Mutex::default(),
             git,
             shared: shared.clone(),
-            model,
         })
+    }
+
+    fn model(&self) -> &Model {
+        &self.shared.model
     }
 
     /// The platform.
     pub fn platform(&self) -> PlatformName {
-        PlatformName::new(&self.model.platform)
+        PlatformName::new(&self.model().platform)
     }
 
     /// The time in it.
@@ -150,9 +163,9 @@ impl Played {
     }
 
     /// The clock of a process that starts now.
-    fn its_clock(&self) -> WrongClock {
-        let by = *self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        WrongClock { right: self.clock, by }
+    fn its_clock(&self) -> Shifted<SystemClock> {
+        let wrong_by = *self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        Shifted::by(wrong_by, self.clock)
     }
 
     /// The doors of one process.
@@ -161,7 +174,7 @@ impl Played {
     /// When artifacts cannot be had.
     pub fn doors(&self) -> Result<Arc<Doors>, Failure> {
         let provider: Arc<dyn Provider> = Arc::new(super::roads::provider(&self.world));
-        let kinds = self.model.clusters.iter().map(|cluster| cluster.provider.kind.clone());
+        let kinds = self.model().clusters.iter().map(|cluster| cluster.provider.kind.clone());
         let providers: BTreeMap<_, _> = kinds.map(|kind| (kind, provider.clone())).collect();
         let doors = Doors::new(
             providers,
@@ -179,10 +192,10 @@ impl Played {
     /// What a provider or the blueprint refuses.
     pub async fn plan(&self, doors: &Arc<Doors>, flow: Flow) -> Result<Plan, Failure> {
         let ledger = self.store.ledger(&self.platform());
-        let (model, revision) = (self.model.clone(), Timestamp::UNIX_EPOCH);
+        let (model, revision) = (self.model().clone(), Timestamp::UNIX_EPOCH);
         Ok(match flow {
             Flow::Up => {
-                let rendered = wish::render(doors, &model).await?;
+                let rendered = self.shared.rendered(doors).await?;
                 up(&Wish::to_have(doors, model, rendered, ledger, revision).await?)?
             }
             Flow::Down => {
@@ -199,8 +212,11 @@ impl Played {
     pub async fn live(&self, flow: Flow, options: Options) -> Result<Ended, Failure> {
         let doors = self.doors()?;
         let clock = self.its_clock();
-        let local =
-            Local { store: Arc::new(self.store.clone()), registry: registry(&doors), clock: Arc::new(clock) };
+        let local = Local {
+            store: Arc::new(self.store.clone()),
+            registry: registry(&doors),
+            clock: Arc::new(clock.clone()),
+        };
         let holder = Holder {
             id: "simulation".into(),
             user: "simulation".into(),
@@ -229,7 +245,7 @@ impl Played {
     /// # Errors
     /// When a place cannot be looked at.
     pub async fn left(&self) -> Result<Vec<Orphan>, Failure> {
-        let found = inventory::search(&*self.doors()?, &self.model, self.now()).await;
+        let found = inventory::search(&*self.doors()?, self.model(), self.now()).await;
         match found.blind.into_iter().next() {
             Some(failure) => Err(failure),
             None => Ok(found.orphans),

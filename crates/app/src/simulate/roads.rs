@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use jiff::Timestamp;
 use platform_dns::{Dns, Road};
 use platform_flows::doors::Roads;
-use platform_kube::Cluster;
+use platform_kube::{Cluster, Endpoint};
 use platform_provider::Access;
 use platform_provider_sandbox::{Connect, Connection, Line, NoAnswer, Sandbox};
 use platform_sandbox::{cloud::thing::Phase, world::World};
@@ -25,7 +25,8 @@ pub(super) struct Here(pub World);
 impl Roads for Here {
     async fn cluster(&self, access: &Access) -> Result<Cluster, Failure> {
         let kubeconfig = access.kubeconfig().await?;
-        let server = platform_kube::server_of(&kubeconfig, access.context.as_deref()).unwrap_or_default();
+        let endpoint = Endpoint::of(&kubeconfig, access.context.as_deref());
+        let server = endpoint.map(|endpoint| endpoint.server).unwrap_or_default();
         let hosted = self.0.clusters().into_iter().find(|it| server == format!("https://{}", it.address));
         let Some(hosted) = hosted else {
             return Err(Failure::new(

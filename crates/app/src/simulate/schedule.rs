@@ -17,7 +17,7 @@ use platform_sandbox::parts::{
     chance::Chance,
     faults::{Fault, Rule, Script},
 };
-use platform_spec::{Class, Code, Failure, Model};
+use platform_spec::{Class, Code, Failure};
 
 use super::{Played, Shared};
 use crate::carry::Flow;
@@ -102,8 +102,8 @@ fn there(played: &Played) -> There {
 ///
 /// # Errors
 /// What was wrong.
-pub async fn play(model: &Model, seed: u64, shared: &Shared) -> Result<Tally, Flaw> {
-    let played = Played::new(model.clone(), seed, shared).await;
+pub async fn play(seed: u64, shared: &Shared) -> Result<Tally, Flaw> {
+    let played = Played::new(seed, shared).await;
     let played = played.map_err(|failure| Flaw { seed, what: format!("no world: {failure:?}") })?;
     play_in(&played, seed).await
 }

@@ -33,16 +33,16 @@ pub struct Stormed {
 ///
 /// # Errors
 /// `P0805` when there can be no simulation at all.
-pub async fn storm(model: &Model, first: u64, count: u64) -> Result<Stormed, Failure> {
+pub async fn storm(model: Model, first: u64, count: u64) -> Result<Stormed, Failure> {
     let begun = Instant::now();
-    let shared = Shared::new().map_err(|error| unplayable(&error))?;
+    let shared = Shared::new(model)?;
     let next = Arc::new(AtomicU64::new(0));
     let found = Arc::new(AtomicBool::new(false));
     let stormed = Arc::new(Mutex::new(Stormed::default()));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut at_work = Vec::new();
     for _ in 0..threads {
-        let (model, shared) = (model.clone(), shared.clone());
+        let shared = shared.clone();
         let (next, found, stormed) = (next.clone(), found.clone(), stormed.clone());
         let play = move || -> Result<(), Failure> {
             loop {
@@ -51,7 +51,7 @@ pub async fn storm(model: &Model, first: u64, count: u64) -> Result<Stormed, Fai
                     return Ok(());
                 }
                 let seed = first.wrapping_add(nth);
-                let played = virtually(async || schedule::play(&model, seed, &shared).await)?;
+                let played = virtually(async || schedule::play(seed, &shared).await)?;
                 let mut stormed = stormed.lock().unwrap_or_else(PoisonError::into_inner);
                 match played {
                     Ok(tally) => stormed.tally = stormed.tally.and(tally),
