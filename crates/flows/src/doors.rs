@@ -11,8 +11,8 @@ use platform_artifact::Artifacts;
 use platform_dns::Dns;
 use platform_engine::step::Call;
 use platform_gitops::{Remote, Repositories};
-use platform_kube::Cluster;
-use platform_provider::{Access, ClusterRequest, Provider, SecretString};
+use platform_kube::{Cluster, Endpoint};
+use platform_provider::{Access, ClusterRequest, ExposeSecret as _, Provider, SecretString};
 use platform_spec::{Class, Code, Failure, secret::SecretRef};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
@@ -39,6 +39,8 @@ pub struct Doors {
 /// A connection to a cluster.
 struct Open {
     cluster: Cluster,
+    /// What it was opened with.
+    kubeconfig: SecretString,
     /// When its credentials end, if they do.
     expires: Option<Timestamp>,
 }
@@ -152,21 +154,37 @@ impl Doors {
     /// What the provider refuses; what is wrong with the kubeconfig.
     pub async fn cluster(&self, reach: &Reach) -> Result<Cluster, Failure> {
         let name = &reach.request.cluster;
-        if let Some(Open { cluster, expires: None }) = self.clusters.lock().await.get(name) {
+        if let Some(Open { cluster, expires: None, .. }) = self.clusters.lock().await.get(name) {
             return Ok(cluster.clone());
         }
         let access = self.provider(&reach.provider)?.access(&reach.request).await?;
-        let server = platform_kube::server_of(&access.kubeconfig().await?, access.context.as_deref());
+        let kubeconfig = access.kubeconfig().await?;
+        let leads_to = |cluster: &Cluster| {
+            let endpoint = Endpoint::of(&kubeconfig, access.context.as_deref());
+            endpoint.is_some_and(|it| it.server == cluster.server().trim_end_matches('/'))
+        };
         let mut open = self.clusters.lock().await;
-        if let Some(Open { cluster, expires: Some(expires) }) = open.get(name)
-            && server.as_deref() == Some(cluster.server().trim_end_matches('/'))
+        if let Some(Open { cluster, expires: Some(expires), kubeconfig: before }) = open.get(name)
             && expires.duration_since(self.roads.now()) > ENOUGH
+            && (before.expose_secret() == kubeconfig.expose_secret() || leads_to(cluster))
         {
             return Ok(cluster.clone());
         }
         let cluster = self.roads.cluster(&access).await?;
-        open.insert(name.clone(), Open { cluster: cluster.clone(), expires: access.expires });
+        open.insert(name.clone(), Open { cluster: cluster.clone(), kubeconfig, expires: access.expires });
         Ok(cluster)
+    }
+
+    /// Where a cluster's API server is.
+    ///
+    /// # Errors
+    /// What the provider refuses; `P0401` when the kubeconfig leads nowhere.
+    pub async fn endpoint(&self, reach: &Reach) -> Result<Endpoint, Failure> {
+        let access = self.provider(&reach.provider)?.access(&reach.request).await?;
+        Endpoint::of(&access.kubeconfig().await?, access.context.as_deref()).ok_or_else(|| {
+            let words = format!("the kubeconfig of cluster `{}` leads nowhere", reach.request.cluster);
+            Failure::new(Code::new("P0401"), Class::Config, words)
+        })
     }
 
     /// Reads what is needed to push to a repository.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use platform_engine::plan::{Plan, Policy, Retry};
-use platform_spec::StepId;
+use platform_spec::{StepId, model::Cluster};
 use serde_json::json;
 
 use crate::{
@@ -29,9 +29,12 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
     let deleting =
         Pace { typical_ms: 60_000, deadline_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) };
 
-    let mut before_dns = Vec::new();
+    let mut removed: BTreeMap<&str, StepId> = BTreeMap::new();
     let mut last = Vec::new();
-    for cluster in &model.clusters {
+    // Whoever runs Argo CD comes first: it takes the Applications of the clusters that it serves along.
+    let (hubs, served): (Vec<&Cluster>, Vec<&Cluster>) =
+        model.clusters.iter().partition(|cluster| cluster.argocd == cluster.name);
+    for cluster in hubs.into_iter().chain(served) {
         let reach = reach(model, cluster);
         let id = |what: &str| format!("{}/{what}", cluster.name);
         let here = model.namespaces.iter().filter(|namespace| namespace.cluster == cluster.name);
@@ -40,7 +43,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
             id("applications.remove"),
             format!("applications of `{}`, with their load balancers and volumes", cluster.name),
             names::APPLICATIONS_REMOVE,
-            &[],
+            removed.get(&*cluster.argocd).as_slice(),
             deleting,
             Retry::R5,
             json!({ "reach": reach, "namespaces": namespaces }),
@@ -54,7 +57,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
             Retry::R5,
             json!({ "reach": reach, "owner": model.platform, "keys": keys_in(wish, &cluster.name) }),
         );
-        before_dns.push(applications);
+        removed.insert(&cluster.name, applications);
 
         // In reverse: what needs a resource goes before it.
         let mut gone: BTreeMap<String, StepId> = BTreeMap::new();
@@ -83,7 +86,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
             format!("dns/{}.remove", zone.name),
             format!("our names in `{}`", zone.name),
             names::DNS_REMOVE,
-            &before_dns.iter().collect::<Vec<_>>(),
+            &removed.values().collect::<Vec<_>>(),
             Pace::QUICK,
             Retry::R5,
             json!({ "zone": zone, "owner": model.platform }),

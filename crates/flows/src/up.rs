@@ -21,22 +21,36 @@ use crate::{
 /// # Errors
 /// `P0712` for a topology that this version cannot bring about yet.
 pub fn up(wish: &Wish) -> Result<Plan, Failure> {
-    one_argocd_each(wish)?;
+    one_argocd(wish)?;
     let model = &wish.model;
     let mut plan = Draft::new("up", &model.platform, Policy::Hold, &model.spec_digest, &wish.state_digest());
 
     let repositories: Vec<(Repository, StepId)> =
         wish.repositories().into_iter().map(|r| (r.clone(), publish(&mut plan, wish, r))).collect();
-    for cluster in &model.clusters {
-        let at = Site { wish, cluster, reach: reach(model, cluster) };
-        let made = at.resources(&mut plan);
-        let ready = at.ready(&mut plan, &made);
-        let argocd = at.argocd(&mut plan, &ready);
-        let pulls = at.repository_secrets(&mut plan, &repositories, &argocd);
-        let velero = at.velero_credentials(&mut plan, &ready);
-        let root = at.bootstrap(&mut plan, &repositories, &pulls, velero.as_ref());
-        let synced = at.synced(&mut plan, &repositories, &root);
-        at.backups(&mut plan, &synced);
+    let sites: Vec<Site> =
+        model.clusters.iter().map(|cluster| Site { wish, cluster, reach: reach(model, cluster) }).collect();
+    for hub in sites.iter().filter(|site| site.runs_argocd()) {
+        let served: Vec<&Site> =
+            sites.iter().filter(|site| site.cluster.argocd == hub.cluster.name).collect();
+        let ready: Vec<(&Site, StepId)> = served
+            .into_iter()
+            .map(|site| {
+                let made = site.resources(&mut plan);
+                (site, site.ready(&mut plan, &made))
+            })
+            .collect();
+        let own = ready.iter().find(|(site, _)| site.runs_argocd()).map(|(_, ready)| ready);
+        let argocd = hub.argocd(&mut plan, own);
+        let mut before = hub.repository_secrets(&mut plan, &repositories, &argocd);
+        for (site, ready) in &ready {
+            before.extend((!site.runs_argocd()).then(|| site.register(&mut plan, hub, ready, &argocd)));
+            before.extend(site.velero_credentials(&mut plan, ready));
+        }
+        let root = hub.bootstrap(&mut plan, &repositories, &before);
+        let synced = hub.synced(&mut plan, &repositories, &root);
+        for (site, _) in &ready {
+            site.backups(&mut plan, &synced);
+        }
     }
     names_in_dns(&mut plan, wish);
     Ok(plan.finish())
@@ -50,6 +64,10 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
+    fn runs_argocd(&self) -> bool {
+        self.cluster.argocd == self.cluster.name
+    }
+
     fn id(&self, what: &str) -> String {
         format!("{}/{what}", self.cluster.name)
     }
@@ -94,13 +112,13 @@ impl Site<'_> {
         )
     }
 
-    fn argocd(&self, plan: &mut Draft, ready: &StepId) -> StepId {
+    fn argocd(&self, plan: &mut Draft, ready: Option<&StepId>) -> StepId {
         let argocd = &self.wish.model.argocd;
         plan.step(
             self.id("argocd.install"),
             format!("Argo CD {}", argocd.version),
             names::ARGOCD_INSTALL,
-            &[ready],
+            ready.as_slice(),
             Pace::SETTLING,
             Retry::R2,
             json!({
@@ -139,6 +157,19 @@ impl Site<'_> {
             .collect()
     }
 
+    /// The Argo CD of another cluster may act in this one.
+    fn register(&self, plan: &mut Draft, hub: &Site, ready: &StepId, argocd: &StepId) -> StepId {
+        plan.step(
+            self.id("argocd.register"),
+            format!("Argo CD of `{}` serves `{}`", hub.cluster.name, self.cluster.name),
+            names::ARGOCD_REGISTER,
+            &[ready, argocd],
+            Pace::QUICK,
+            Retry::R1,
+            json!({ "reach": self.reach, "by": hub.reach, "namespace": self.wish.model.argocd.namespace }),
+        )
+    }
+
     /// The one secret that Velero needs and that must not be in Git.
     fn velero_credentials(&self, plan: &mut Draft, ready: &StepId) -> Option<StepId> {
         let backup = self.wish.model.backup.as_ref()?;
@@ -159,11 +190,10 @@ impl Site<'_> {
         &self,
         plan: &mut Draft,
         repositories: &[(Repository, StepId)],
-        pulls: &[StepId],
-        velero: Option<&StepId>,
+        before: &[StepId],
     ) -> StepId {
         let published = repositories.iter().map(|(_, published)| published);
-        let needs: Vec<&StepId> = published.chain(pulls).chain(velero).collect();
+        let needs: Vec<&StepId> = published.chain(before).collect();
         let platform = self.wish.model.platform_repository();
         let (platform, directory) = platform.map(|r| (r.name.clone(), r.root.clone())).unwrap_or_default();
         plan.step(
@@ -258,12 +288,8 @@ fn publish(plan: &mut Draft, wish: &Wish, repository: Repository) -> StepId {
 
 /// Names of applications, once everything behind them is up.
 fn names_in_dns(plan: &mut Draft, wish: &Wish) {
-    let before: Vec<StepId> = wish
-        .model
-        .clusters
-        .iter()
-        .map(|cluster| StepId::new(format!("{}/argocd.synced", cluster.name)))
-        .collect();
+    let hubs = wish.model.argocd.instances.iter();
+    let before: Vec<StepId> = hubs.map(|hub| StepId::new(format!("{}/argocd.synced", hub.cluster))).collect();
     let needs: Vec<&StepId> = before.iter().collect();
     for zone in steps::dns::zones(&wish.model) {
         plan.step(
@@ -278,20 +304,16 @@ fn names_in_dns(plan: &mut Draft, wish: &Wish) {
     }
 }
 
-/// Registering clusters of other Argo CDs is not built yet; saying so beats half a platform.
-fn one_argocd_each(wish: &Wish) -> Result<(), Failure> {
-    match wish.model.clusters.iter().find(|cluster| cluster.argocd != cluster.name) {
-        None => Ok(()),
-        Some(cluster) => Err(Failure::new(
-            Code::new("P0712"),
-            Class::Config,
-            format!("cluster `{}` is served by the Argo CD of cluster `{}`", cluster.name, cluster.argocd),
-        )
-        .because(
-            "this version installs one Argo CD on each cluster and cannot register a cluster with another",
-        )
-        .hint("set `argocd.topology: dedicated`, or describe one cluster only")),
+/// Applications are not told apart by the Argo CD that they belong to yet; saying so beats half a platform.
+fn one_argocd(wish: &Wish) -> Result<(), Failure> {
+    let instances = &wish.model.argocd.instances;
+    if instances.len() <= 1 {
+        return Ok(());
     }
+    let names: Vec<&str> = instances.iter().map(|instance| instance.cluster.as_str()).collect();
+    Err(Failure::new(Code::new("P0712"), Class::Config, "the platform has several Argo CDs")
+        .because(format!("clusters {} have one each", names.join(", ")))
+        .hint("set `argocd.topology: centralized`, or describe one cluster in each spec"))
 }
 
 pub(crate) fn pace(resource: &Resource) -> Pace {

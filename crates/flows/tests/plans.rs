@@ -33,6 +33,16 @@ async fn the_plan_of_down() {
 }
 
 #[tokio::test]
+async fn the_plan_of_up_for_two_clusters() {
+    insta::assert_snapshot!(table(&Stage::with_two_clusters().await.plan(Flow::Up).await));
+}
+
+#[tokio::test]
+async fn the_plan_of_down_for_two_clusters() {
+    insta::assert_snapshot!(table(&Stage::with_two_clusters().await.plan(Flow::Down).await));
+}
+
+#[tokio::test]
 async fn the_same_wish_gives_the_same_plan() {
     for flow in [Flow::Up, Flow::Down] {
         assert_eq!(Stage::new().await.plan(flow).await, Stage::new().await.plan(flow).await);

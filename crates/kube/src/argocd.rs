@@ -1,6 +1,7 @@
-//! Argo CD: its installation, its repository, its Applications, and their end.
+//! Argo CD: its installation, its repository, the clusters it serves, its Applications, and their end.
 
 mod install;
+mod register;
 mod removal;
 mod status;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use crate::object::ObjectRef;
 
 pub use install::{InstallOptions, install, repository};
+pub use register::{manager, registration};
 pub use status::{AppStatus, At, Table};
 
 /// Version of Argo CD's own kinds.

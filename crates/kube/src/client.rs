@@ -367,15 +367,6 @@ impl Cluster {
     }
 }
 
-/// The server that a kubeconfig leads to; `None` when it leads nowhere.
-pub fn server_of(kubeconfig: &SecretString, context: Option<&str>) -> Option<String> {
-    let file = Kubeconfig::from_yaml(kubeconfig.expose_secret()).ok()?;
-    let context = context.map(str::to_owned).or(file.current_context)?;
-    let named = file.contexts.into_iter().find(|it| it.name == context)?.context?;
-    let cluster = file.clusters.into_iter().find(|it| it.name == named.cluster)?.cluster?;
-    cluster.server.map(|server| server.trim_end_matches('/').to_owned())
-}
-
 /// Percent-encodes one value of a query.
 pub(crate) fn encode(text: &str) -> String {
     use std::fmt::Write as _;

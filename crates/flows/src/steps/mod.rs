@@ -11,6 +11,7 @@ pub(crate) mod argocd;
 pub(crate) mod cluster;
 pub mod dns;
 pub(crate) mod objects;
+pub(crate) mod register;
 pub(crate) mod repository;
 pub(crate) mod resource;
 pub(crate) mod velero;
@@ -32,6 +33,8 @@ pub mod names {
     pub const ARGOCD_INSTALL: &str = "argocd.install";
     /// Argo CD can pull a repository.
     pub const ARGOCD_REPOSITORY: &str = "argocd.repository";
+    /// An Argo CD serves a cluster that is not its own.
+    pub const ARGOCD_REGISTER: &str = "argocd.register";
     /// Projects and the root application are there.
     pub const ARGOCD_ROOT: &str = "argocd.root";
     /// Applications are synced and healthy at our commit.
@@ -63,6 +66,7 @@ pub fn registry(doors: &Arc<Doors>) -> Registry {
         .with(names::REPOSITORY_RELEASE, 1, repository::ReleaseRepository)
         .with(names::ARGOCD_INSTALL, 1, argocd::Install(doors()))
         .with(names::ARGOCD_REPOSITORY, 1, argocd::RepositorySecret(doors()))
+        .with(names::ARGOCD_REGISTER, 1, register::Register(doors()))
         .with(names::ARGOCD_ROOT, 1, argocd::Root(doors()))
         .with(names::ARGOCD_SYNCED, 1, applications::Synced(doors()))
         .with(names::VELERO_CREDENTIALS, 1, velero::Credentials(doors()))

@@ -57,6 +57,20 @@ pub enum Flow {
 impl Stage {
     /// An empty world and the starter platform on the in-memory provider.
     pub async fn new() -> Self {
+        Self::of(&starter())
+    }
+
+    /// The same with production on a cluster of its own, which the Argo CD of the first one serves.
+    pub async fn with_two_clusters() -> Self {
+        let own = "environments: [dev, prod]";
+        let spec = starter();
+        assert!(spec.contains(own), "the starter has changed");
+        let edge = "    - name: edge\n      provider: here\n      environments: [prod]\n";
+        let spec = spec.replace(own, "environments: [dev]");
+        Self::of(&spec.replace("\n  argocd:", &format!("{edge}\n  argocd:")))
+    }
+
+    fn of(spec: &str) -> Self {
         let clock = SystemClock::start();
         let cloud = MemoryCloud::new(Pace::CLOUD, move || clock.now());
         let dir = tempfile::tempdir().expect("a folder");
@@ -74,7 +88,7 @@ impl Stage {
             store: MemoryStore::default(),
             clock,
             doors: Arc::new(doors),
-            model: model(),
+            model: model(spec),
             _dir: dir,
         }
     }
@@ -177,11 +191,14 @@ fn git(work: PathBuf) -> Git {
     std::thread::spawn(find).join().expect("no panic")
 }
 
-/// The starter platform, on the in-memory provider.
-fn model() -> Model {
-    let text = platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
-        .expect("there is a starter");
-    let parsed = platform_spec::parse("platform.yaml", &text).expect("it has no errors");
+fn starter() -> String {
+    platform_spec::starter::starter("existing", std::path::Path::new("/var/lib/platform"))
+        .expect("there is a starter")
+}
+
+/// A platform, on the in-memory provider.
+fn model(spec: &str) -> Model {
+    let parsed = platform_spec::parse("platform.yaml", spec).expect("it has no errors");
     let mut model = platform_spec::derive(&parsed.platform);
     for cluster in &mut model.clusters {
         cluster.provider.kind = "memory".into();

@@ -207,6 +207,15 @@ impl Store {
         self.read(|inner| inner.revision)
     }
 
+    /// The objects of all kinds that fit, in order.
+    pub fn find(&self, fits: impl Fn(&Key, &Value) -> bool) -> Vec<(Key, Arc<Value>)> {
+        self.read(|inner| {
+            let fits = |(key, object): &(&Key, &Arc<Value>)| fits(key, object);
+            let found = inner.objects.iter().filter(fits);
+            found.map(|(key, object)| (key.clone(), object.clone())).collect()
+        })
+    }
+
     /// All objects of a kind, of one namespace or (with `None`) of all.
     pub fn list(&self, kind: &Arc<str>, namespace: Option<&str>) -> Listed {
         self.list_after(kind, namespace, None)

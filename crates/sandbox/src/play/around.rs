@@ -31,6 +31,9 @@ pub struct Around {
 pub trait Clusters: Send + Sync {
     /// The cluster whose API server answers at a URL (without its last slash).
     fn at(&self, server: &str) -> Option<Cluster>;
+
+    /// From now on `listener` is woken whenever something has changed in the cluster at a URL.
+    fn listen(&self, server: &str, listener: &Cluster);
 }
 
 /// Object stores.

@@ -25,11 +25,14 @@ pub mod repositories;
 pub mod velero;
 pub mod workloads;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::{Arc, Weak},
+};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::kube::store::{Change, Key};
+use crate::kube::store::{Change, Key, Store};
 
 pub use cluster::Cluster;
 
@@ -43,6 +46,16 @@ pub trait Controller: Send + Sync {
 
     /// Which of its objects a change concerns: of a pod perhaps the ReplicaSet that owns it. They need not exist.
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key>;
+
+    /// Other clusters whose changes it hears, each with the revision from which on it does.
+    fn elsewhere(&self) -> Vec<(Cluster, u64)> {
+        Vec::new()
+    }
+
+    /// Which of its objects a change in another cluster concerns.
+    fn concerned_elsewhere(&self, _cluster: &Cluster, _change: &Change) -> Vec<Key> {
+        Vec::new()
+    }
 
     /// Brings one object a step further; after how long it wants to look at it again without a change, if at all.
     fn reconcile(&self, cluster: &Cluster, key: &Key) -> Option<SignedDuration>;
@@ -58,12 +71,21 @@ const COOLING: SignedDuration = SignedDuration::from_secs(1);
 /// A controller, by its place, and an object that it looks at.
 type Look = (usize, Key);
 
+/// What a controller has heard in another cluster.
+struct Heard {
+    place: usize,
+    store: Weak<Store>,
+    revision: u64,
+}
+
 /// The controllers of one cluster, and what they have still to do.
 pub struct Players {
     cluster: Cluster,
     controllers: Vec<Box<dyn Controller>>,
     /// The last change that was heard; `None` before the first look.
     heard: Option<u64>,
+    /// The last changes that controllers heard in other clusters.
+    heard_elsewhere: Vec<Heard>,
     ready: VecDeque<Look>,
     waits_in_line: HashSet<Look>,
     timers: BTreeMap<(Timestamp, u64), Look>,
@@ -78,6 +100,7 @@ impl Players {
             cluster,
             controllers,
             heard: None,
+            heard_elsewhere: Vec::new(),
             ready: VecDeque::new(),
             waits_in_line: HashSet::new(),
             timers: BTreeMap::new(),
@@ -96,6 +119,7 @@ impl Players {
         let mut rounds: HashMap<Look, u32> = HashMap::new();
         loop {
             self.hear();
+            self.hear_elsewhere();
             self.ring();
             let Some(look) = self.ready.pop_front() else { break };
             self.waits_in_line.remove(&look);
@@ -164,10 +188,34 @@ impl Players {
             for (place, controller) in self.controllers.iter().enumerate() {
                 if controller.watches().iter().any(|kind| *kind == &*change.key.kind || *kind == "*") {
                     for key in controller.concerned(&self.cluster, &change) {
-                        let look = (place, key);
-                        if self.waits_in_line.insert(look.clone()) {
-                            self.ready.push_back(look);
-                        }
+                        line_up(&mut self.ready, &mut self.waits_in_line, (place, key));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hears what changed in other clusters. When that cannot be told any more, everything is looked at anew.
+    fn hear_elsewhere(&mut self) {
+        for (place, controller) in self.controllers.iter().enumerate() {
+            for (other, since) in controller.elsewhere() {
+                let store = &other.api.store;
+                let known = |it: &Heard| it.place == place && it.store.as_ptr() == Arc::as_ptr(store);
+                if !self.heard_elsewhere.iter().any(known) {
+                    self.heard_elsewhere.retain(|it| it.store.strong_count() > 0);
+                    let store = Arc::downgrade(store);
+                    self.heard_elsewhere.push(Heard { place, store, revision: since });
+                }
+                let Some(heard) = self.heard_elsewhere.iter_mut().find(|it| known(it)) else { continue };
+                let Ok(changes) = store.changes_after(heard.revision) else {
+                    heard.revision = store.revision();
+                    self.heard = None;
+                    continue;
+                };
+                for change in changes {
+                    heard.revision = change.revision;
+                    for key in controller.concerned_elsewhere(&self.cluster, &change) {
+                        line_up(&mut self.ready, &mut self.waits_in_line, (place, key));
                     }
                 }
             }
@@ -200,9 +248,7 @@ impl Players {
         {
             let look = first.remove();
             self.set.remove(&look);
-            if self.waits_in_line.insert(look.clone()) {
-                self.ready.push_back(look);
-            }
+            line_up(&mut self.ready, &mut self.waits_in_line, look);
         }
     }
 
@@ -218,6 +264,13 @@ impl Players {
         if let Some(at) = self.set.remove(look) {
             self.timers.remove(&at);
         }
+    }
+}
+
+/// Puts something in line, once.
+fn line_up(ready: &mut VecDeque<Look>, waits_in_line: &mut HashSet<Look>, look: Look) {
+    if waits_in_line.insert(look.clone()) {
+        ready.push_back(look);
     }
 }
 

@@ -41,6 +41,11 @@ pub(in crate::kube) fn authenticate(api: &Api, shown: &Credentials<'_>) -> Resul
     }
 }
 
+/// Whether a bearer token is good for this API server.
+pub fn is_good(api: &Api, token: &str) -> bool {
+    token::user_or_owner(api, token, &[]).is_ok()
+}
+
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim().split_once(' ')?;
     let token = token.trim();

@@ -23,6 +23,7 @@ mod tests;
 mod token;
 pub mod user;
 
+pub use authenticate::is_good;
 pub(super) use authenticate::{Credentials, authenticate};
 pub(super) use escalation::{check, is_about_rights};
 pub use identity::{Credential, Identity};

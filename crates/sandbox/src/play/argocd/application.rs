@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::{
     compare::{self, Level},
-    deletion, health,
+    deletion,
+    elsewhere::Elsewhere,
+    health,
     home::{Home, is_of_type, is_part},
     model::{
         API_VERSION, APPLICATIONS, CONTROLLER, IMITATED, PROJECTS, REFRESH, annotation, items, sources, text,
@@ -35,12 +37,13 @@ const HEAL_AFTER: SignedDuration = SignedDuration::from_secs(5);
 pub struct Applications {
     renderer: Arc<Renderer>,
     verdicts: Verdicts,
+    elsewhere: Elsewhere,
 }
 
 impl Applications {
     /// With what renders sources.
     pub fn new(renderer: Arc<Renderer>) -> Self {
-        Self { renderer, verdicts: Verdicts::default() }
+        Self { renderer, verdicts: Verdicts::default(), elsewhere: Elsewhere::default() }
     }
 }
 
@@ -78,9 +81,18 @@ impl Controller for Applications {
         }
     }
 
+    fn elsewhere(&self) -> Vec<(Cluster, u64)> {
+        self.elsewhere.all()
+    }
+
+    fn concerned_elsewhere(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
+        parent(cluster, change).collect()
+    }
+
     fn reconcile(&self, cluster: &Cluster, key: &Key) -> Option<SignedDuration> {
         let app = cluster.get(key)?;
         let home = Home::of(cluster, &key.namespace)?;
+        self.elsewhere.of(&home, &app);
         let project = home.project(text(&app["spec"], "project"));
         let mut work = Work {
             home: &home,

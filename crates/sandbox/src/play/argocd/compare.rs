@@ -223,19 +223,14 @@ fn add_tracked(work: &Work<'_>, target: &Target, comparison: &mut Comparison) {
 
 /// Everything that tracks an Application; `had` are group and kind of what it had before.
 pub fn tracked(cluster: &Cluster, app: &str, had: &[(String, String)]) -> Vec<(Arc<Resource>, Arc<Value>)> {
-    let mut seen = std::collections::HashSet::new();
-    let mut found = Vec::new();
-    for resource in cluster.api.catalog.all() {
-        let rare = MADE_BY_OTHERS.contains(&&*resource.stored_as)
-            && !had.iter().any(|(group, kind)| *group == resource.group && *kind == resource.kind);
-        if rare || !seen.insert(resource.stored_as.clone()) {
-            continue;
-        }
-        let all = cluster.api.store.list(&resource.stored_as, None).objects;
-        let ours = all.into_iter().filter(|(_, it)| tracked_by(it) == Some(app));
-        found.extend(ours.map(|(_, it)| (resource.clone(), it)));
-    }
-    found
+    let had = |resource: &Resource| {
+        had.iter().any(|(group, kind)| *group == resource.group && *kind == resource.kind)
+    };
+    let ours = cluster.api.store.find(|_, it| tracked_by(it) == Some(app));
+    ours.into_iter()
+        .filter_map(|(key, it)| Some((cluster.api.catalog.stored(&key.kind)?, it)))
+        .filter(|(resource, _)| had(resource) || !MADE_BY_OTHERS.contains(&&*resource.stored_as))
+        .collect()
 }
 
 /// Whether an object is a hook; one with nothing but `Skip` is not applied at all.

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::SignedDuration;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::{
     model::{API_VERSION, APPLICATIONS, CONTROLLER, IN_CLUSTER, PROJECTS, duration, text},
     project::Destination,
 };
-use crate::play::{Cluster, around::Remote, repositories::normalized};
+use crate::{
+    kube::auth::is_good,
+    play::{Cluster, around::Remote, repositories::normalized},
+};
 
 /// Without these nothing happens.
 const PARTS: [&str; 2] = ["argocd-application-controller", "argocd-repo-server"];
@@ -33,6 +36,14 @@ pub struct Target {
     pub server: String,
     /// Its name.
     pub name: String,
+}
+
+/// A cluster as it is registered.
+struct Registered {
+    server: String,
+    name: String,
+    /// What is shown to it.
+    token: Option<SecretString>,
 }
 
 impl Target {
@@ -133,6 +144,10 @@ impl<'a> Home<'a> {
 
     /// Address and name of the cluster that an Application goes to, in Argo CD's words when it knows none.
     pub fn destination(&self, destination: &Value) -> Result<(String, String), String> {
+        self.registered(destination).map(|registered| (registered.server, registered.name))
+    }
+
+    fn registered(&self, destination: &Value) -> Result<Registered, String> {
         let (name, server) = (text(destination, "name"), text(destination, "server"));
         if !name.is_empty() && !server.is_empty() {
             return Err(format!(
@@ -141,7 +156,11 @@ impl<'a> Home<'a> {
         }
         let server = server.trim_end_matches('/');
         if name == "in-cluster" || server == IN_CLUSTER {
-            return Ok((IN_CLUSTER.to_owned(), "in-cluster".to_owned()));
+            return Ok(Registered {
+                server: IN_CLUSTER.to_owned(),
+                name: "in-cluster".to_owned(),
+                token: None,
+            });
         }
         if name.is_empty() && server.is_empty() {
             return Err("Destination server missing from app spec".to_owned());
@@ -155,7 +174,12 @@ impl<'a> Home<'a> {
         });
         match found {
             Some(found) => {
-                Ok((secret(&found, "server").trim_end_matches('/').to_owned(), secret(&found, "name")))
+                let config: Value = serde_json::from_str(&secret(&found, "config")).unwrap_or_default();
+                Ok(Registered {
+                    server: secret(&found, "server").trim_end_matches('/').to_owned(),
+                    name: secret(&found, "name"),
+                    token: config["bearerToken"].as_str().map(SecretString::from),
+                })
             }
             None if server.is_empty() => Err(format!("there are no clusters with this name: {name}")),
             None => Err(format!(
@@ -167,7 +191,7 @@ impl<'a> Home<'a> {
 
     /// The cluster that an Application goes to, in Argo CD's words when there is none.
     pub fn target(&self, destination: &Value) -> Result<Target, String> {
-        let (server, name) = self.destination(destination)?;
+        let Registered { server, name, token } = self.registered(destination)?;
         if server == IN_CLUSTER {
             return Ok(Target { cluster: self.cluster.clone(), server, name });
         }
@@ -175,6 +199,12 @@ impl<'a> Home<'a> {
         let cluster = clusters.and_then(|it| it.at(&server)).ok_or_else(|| {
             format!("failed to connect to {server}: the sandbox has no cluster that answers there")
         })?;
+        if token.is_some_and(|token| !is_good(&cluster.api, token.expose_secret())) {
+            return Err(format!(
+                "failed to get cluster info for \"{server}\": error synchronizing cache state : failed to get server \
+                 version: the server has asked for the client to provide credentials"
+            ));
+        }
         Ok(Target { cluster, server, name })
     }
 

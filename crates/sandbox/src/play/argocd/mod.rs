@@ -11,6 +11,7 @@
 //! | `compare` | what is wanted against what is there |
 //! | `operation`, `sync` | operations and their retries; tasks, phases, waves, hooks |
 //! | `deletion` | Applications that take their resources along |
+//! | `elsewhere` | clusters beside its own |
 //! | `project` | what an AppProject permits |
 //! | `home` | the installation: settings, credentials, clusters |
 //! | `health` | how well an object is |
@@ -21,6 +22,7 @@
 pub mod application;
 mod compare;
 mod deletion;
+mod elsewhere;
 mod health;
 mod home;
 mod model;
