@@ -1,11 +1,12 @@
 //! The trait.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use platform_spec::{Class, Code, Failure, report::Finding};
 
 use crate::{
-    Access, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned, Removed, Resource,
-    ResourceCall, ZoneAccess, ZoneRequest,
+    Access, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned, ReapCall,
+    Removed, Resource, ResourceCall, SearchRequest, ZoneAccess, ZoneRequest,
 };
 
 /// Makes clusters exist somewhere: in a cloud, on machines, or by finding one that is already there.
@@ -97,6 +98,43 @@ pub trait Provider: Send + Sync + 'static {
     /// When any part of the inventory could not be read: half a list would read as "nothing is left".
     async fn list_owned(&self, owner: &InventoryRequest) -> Result<Vec<Owned>, Failure>;
 
+    /// What is out there because of any platform at all, by tag, name and attachment, together with how long it is to
+    /// live. Needs no spec and no database.
+    ///
+    /// # Guarantees
+    /// As for [`Provider::list_owned`]. Answers in a fixed order. A claim says the latest time that anything of it bears,
+    /// heartbeats included, and none when a resource that was made for it bears none.
+    /// # Errors
+    /// As for [`Provider::list_owned`]; `P0920` from a provider that does not sweep.
+    async fn list_claims(&self, search: &SearchRequest) -> Result<Vec<Claim>, Failure> {
+        Err(does_not_sweep(&search.provider))
+    }
+
+    /// Says that a cluster is in use: it is alive at least until a time. A heartbeat; called every few seconds.
+    ///
+    /// # Guarantees
+    /// Never shortens a life, and never ends one that is permanent. Makes no resource differ from what was asked. One
+    /// small call that never waits for a resource in transition.
+    /// # Errors
+    /// When it could not be said; `P0920` from a provider that does not sweep. `false` when there is nothing yet that
+    /// could bear it, or what there is is permanent.
+    async fn prolong(&self, cluster: &ClusterRequest, _until: Timestamp) -> Result<bool, Failure> {
+        Err(does_not_sweep(&cluster.provider))
+    }
+
+    /// Makes one thing of a claim be gone, or begins to. Called for what nothing else stands on; the caller lists again
+    /// to see that it has gone.
+    ///
+    /// # Guarantees
+    /// As for [`Provider::remove`], by the thing's id instead of a resource's. Removes nothing but what bears the tags of
+    /// the claim's platform or hangs on it. The last thing of a cluster takes along what the provider keeps beside it: a
+    /// heartbeat, an entry in a file.
+    /// # Errors
+    /// When it was refused; `P0920` from a provider that does not sweep.
+    async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
+        Err(does_not_sweep(&call.search.provider))
+    }
+
     /// How to reach the cluster's Kubernetes API; short-lived where the outside allows it.
     ///
     /// # Guarantees
@@ -121,4 +159,13 @@ pub trait Provider: Send + Sync + 'static {
         )
         .hint("name a `provider: rfc2136` server for the zone in the spec"))
     }
+}
+
+fn does_not_sweep(provider: &str) -> Failure {
+    Failure::new(
+        Code::new("P0920"),
+        Class::Config,
+        format!("provider `{provider}` does not know how long its clusters are to live"),
+    )
+    .hint("`platform providers` says which do; remove the cluster with `platform down`")
 }

@@ -46,6 +46,15 @@ pub struct Capabilities {
     /// Its outside refuses what a holder asks who has lost the lease.
     #[serde(default)]
     pub checks_epochs: bool,
+    /// Its outside is only played: nothing can be reached at the addresses of its clusters but their APIs.
+    #[serde(default)]
+    pub emulated: bool,
+    /// It finds and removes what any platform has left, by itself: `list_claims`, `prolong` and `reap`.
+    #[serde(default)]
+    pub sweeps: bool,
+    /// How much memory a node takes on this machine, in MiB; 0 when its nodes are elsewhere or none.
+    #[serde(default)]
+    pub local_node_mib: u64,
 }
 
 /// Something a provider wants to find.

@@ -10,6 +10,7 @@
 //! | [`reply`] | what it answers: an observation, progress, an inventory |
 //! | [`resource`] | the graph of resources and its order |
 //! | [`describe`] | what a provider says about itself |
+//! | [`life`] | how long a cluster is to live, and what is found of those whose time is over |
 //! | [`access`] | how to reach a cluster's Kubernetes API |
 //! | [`secret`] | reading a secret by its handle at the moment of use |
 //! | [`progress`] | words a provider says while a call is running |
@@ -20,6 +21,7 @@ pub mod access;
 pub mod conformance;
 pub mod contract;
 pub mod describe;
+pub mod life;
 pub mod process;
 pub mod progress;
 pub mod reply;
@@ -30,6 +32,7 @@ pub mod secret;
 pub use access::{Access, Kubeconfig, ZoneAccess};
 pub use contract::Provider;
 pub use describe::{Capabilities, Description};
+pub use life::{Claim, Life, ReapCall, SearchRequest};
 pub use reply::{Ensured, Observation, Owned, Ownership, Removed, Thing, Wait};
 pub use request::{ClusterRequest, InventoryRequest, ResourceCall, ZoneRequest};
 pub use resource::{Resource, Retry};

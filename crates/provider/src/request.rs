@@ -6,6 +6,8 @@ use platform_spec::{PlatformName, secret::SecretRef};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Life;
+
 /// One cluster as the spec describes it, resolved: everything a provider needs, and no secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterRequest {
@@ -33,6 +35,10 @@ pub struct ClusterRequest {
     /// Tags (or labels) that everything made for this cluster carries: `platform.dev/name`, `platform.dev/cluster`, …
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// When it is to end by itself. What is made bears it from its making on; it is no part of what a resource is asked
+    /// to be, so another value later makes nothing differ. `None` is a permanent cluster, or says nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Life>,
 }
 
 /// A call about one resource of a cluster.
@@ -107,6 +113,7 @@ impl ClusterRequest {
             spec: Value::Null,
             credentials: None,
             tags: BTreeMap::new(),
+            life: None,
         }
     }
 

@@ -152,6 +152,16 @@ impl Client<'_> {
         read(&self.ask(Method::PATCH, &format!("/v1/{plural}/{id}"), &body).await?)
     }
 
+    /// Replaces a thing's tags.
+    pub async fn retag(
+        &self,
+        plural: &str,
+        id: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<Seen, Refusal> {
+        read(&self.ask(Method::PATCH, &format!("/v1/{plural}/{id}"), &json!({ "tags": tags })).await?)
+    }
+
     /// Begins to remove a thing; `None` when it is gone at once.
     pub async fn delete(&self, plural: &str, id: &str) -> Result<Option<Seen>, Refusal> {
         let answer = self.ask(Method::DELETE, &format!("/v1/{plural}/{id}"), &Value::Null).await?;

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use platform_provider::{InventoryRequest, Owned, Ownership};
+use jiff::Timestamp;
+use platform_provider::{
+    Claim, InventoryRequest, Life, Owned, Ownership,
+    life::{ALIVE_UNTIL_TAG, MADE_FOR_TAG},
+};
+use platform_spec::PlatformName;
 
 use crate::{
     client::{Client, Seen},
@@ -66,10 +71,68 @@ pub(crate) async fn inventory(client: &Client<'_>, owner: &InventoryRequest) -> 
     let cluster = owner.cluster.as_ref().map(|cluster| format!("{CLUSTER_TAG}={cluster}"));
     let mut search = vec![("tag", platform.as_str())];
     search.extend(cluster.as_deref().map(|cluster| ("tag", cluster)));
-    let tagged = client.list("things", &search).await?;
-    // By id, with the cluster it belongs to: what is found twice is one thing.
-    let mut all: BTreeMap<String, (Seen, Option<String>)> = BTreeMap::new();
+    let all = attached(client, client.list("things", &search).await?).await?;
+    Ok(all.values().map(|part| part.owned(&all)).collect())
+}
+
+/// Everything that is out there because of any platform, by platform and cluster.
+pub(crate) async fn claims(client: &Client<'_>) -> Result<Vec<Claim>, Refusal> {
+    let all = attached(client, client.list("things", &[("tag", PLATFORM_TAG)]).await?).await?;
+    let mut claims: BTreeMap<(&String, &Option<String>), Vec<&Belonging>> = BTreeMap::new();
+    for part in all.values() {
+        claims.entry((&part.platform, &part.cluster)).or_default().push(part);
+    }
+    Ok(claims
+        .into_iter()
+        .map(|((platform, cluster), parts)| {
+            let tag = |key: &str| parts.iter().find_map(|part| part.seen.tags.get(key).cloned());
+            Claim {
+                platform: PlatformName::new(platform.as_str()),
+                cluster: cluster.clone(),
+                owner: tag(MADE_FOR_TAG),
+                alive_until: alive_until(parts.iter().map(|part| &part.seen)),
+                things: parts.iter().map(|part| part.owned(&all)).collect(),
+            }
+        })
+        .collect())
+}
+
+/// The latest time that the things of a cluster bear; `None` when a resource of it bears none, or nothing does.
+pub(crate) fn alive_until<'a>(things: impl Iterator<Item = &'a Seen>) -> Option<Timestamp> {
+    let mut latest = None;
+    for seen in things.filter(|seen| seen.tags.contains_key(RESOURCE_TAG)) {
+        let until = seen.tags.get(ALIVE_UNTIL_TAG).and_then(|tag| Life::read_tag(tag))?;
+        latest = latest.max(Some(until));
+    }
+    latest
+}
+
+/// A thing that belongs to a platform.
+struct Belonging {
+    seen: Seen,
+    platform: String,
+    cluster: Option<String>,
+}
+
+impl Belonging {
+    fn owned(&self, all: &BTreeMap<String, Self>) -> Owned {
+        let on = all.values().filter(|it| it.seen.stands_on.contains(&self.seen.id));
+        Owned {
+            kind: self.seen.kind.clone(),
+            id: self.seen.id.clone(),
+            name: self.seen.name.clone(),
+            cluster: self.cluster.clone(),
+            age_ms: Some(self.seen.age_ms),
+            blocked_by: on.map(|it| format!("{} {}", it.seen.kind, it.seen.name)).collect(),
+        }
+    }
+}
+
+/// Tagged things, and what hangs on them, by id: what is found twice is one thing.
+async fn attached(client: &Client<'_>, tagged: Vec<Seen>) -> Result<BTreeMap<String, Belonging>, Refusal> {
+    let mut all = BTreeMap::new();
     for seen in tagged {
+        let platform = seen.tags.get(PLATFORM_TAG).cloned().unwrap_or_default();
         let cluster = seen.tags.get(CLUSTER_TAG).cloned();
         let attached = match seen.kind.as_str() {
             "network" => client.list("things", &[("stands_on", &seen.id)]).await?,
@@ -78,25 +141,12 @@ pub(crate) async fn inventory(client: &Client<'_>, owner: &InventoryRequest) -> 
         };
         for thing in attached {
             // What another platform says is its own is not ours by standing on our network.
-            if thing.tags.get(PLATFORM_TAG).is_none_or(|it| it == owner.platform.as_str()) {
-                all.entry(thing.id.clone()).or_insert_with(|| (thing, cluster.clone()));
+            if thing.tags.get(PLATFORM_TAG).is_none_or(|it| *it == platform) {
+                let it = Belonging { platform: platform.clone(), cluster: cluster.clone(), seen: thing };
+                all.entry(it.seen.id.clone()).or_insert(it);
             }
         }
-        all.insert(seen.id.clone(), (seen, cluster));
+        all.insert(seen.id.clone(), Belonging { seen, platform, cluster });
     }
-    let blockers = |id: &str| {
-        let on = all.values().filter(|(thing, _)| thing.stands_on.iter().any(|ground| ground == id));
-        on.map(|(thing, _)| format!("{} {}", thing.kind, thing.name)).collect::<Vec<_>>()
-    };
-    Ok(all
-        .values()
-        .map(|(seen, cluster)| Owned {
-            kind: seen.kind.clone(),
-            id: seen.id.clone(),
-            name: seen.name.clone(),
-            cluster: cluster.clone(),
-            age_ms: Some(seen.age_ms),
-            blocked_by: blockers(&seen.id),
-        })
-        .collect())
+    Ok(all)
 }

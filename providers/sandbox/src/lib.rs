@@ -8,6 +8,7 @@
 //! | `graph` | what a cluster is made of: ids, kinds, needs, what each is asked to be |
 //! | `wish` | a request read once: configuration, names, tags |
 //! | `find` | what is out there: by tag, by name, by attachment |
+//! | `life` | heartbeats, and removing what was found by itself |
 //! | `ahead` | what preflight looks at |
 //! | `client` | login, requests, pages |
 //! | `refusal` | refusals, classified once |
@@ -24,6 +25,7 @@ mod ahead;
 mod client;
 mod find;
 mod graph;
+mod life;
 pub mod line;
 mod provider;
 mod refusal;

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use http::Method;
 use jiff::Timestamp;
 use platform_provider::{
-    Access, Capabilities, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig, Observation,
-    Owned, Ownership, Provider, Removed, Resource, ResourceCall, SecretString, Thing, Wait, ZoneAccess,
-    ZoneRequest, progress, resource::CONTROL_PLANE,
+    Access, Capabilities, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig,
+    Observation, Owned, Ownership, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest,
+    SecretString, Thing, Wait, ZoneAccess, ZoneRequest, progress, resource::CONTROL_PLANE,
 };
 use platform_spec::{Class, Code, Failure, report::Finding};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::{
     client::{Client, Seen, Sessions},
     find::{self, Found, find},
     graph::{Part, in_words},
+    life,
     line::Connect,
     refusal::Refusal,
     wish::{Config, Wish},
@@ -65,6 +66,11 @@ impl Sandbox {
         self.sessions.client(&*self.source, config, cluster.credentials.as_ref(), fence).await
     }
 
+    async fn searching(&self, search: &SearchRequest) -> Result<Client<'_>, Failure> {
+        let config = Config::read(&search.config)?;
+        self.sessions.client(&*self.source, &config, search.credentials.as_ref(), None).await
+    }
+
     /// A call that changes something carries the lease's epoch; one that looks does not.
     async fn about<'a>(&'a self, call: &'a ResourceCall, epoch: Option<u64>) -> Result<About<'a>, Failure> {
         let wish = Wish::read(&call.cluster)?;
@@ -88,6 +94,9 @@ impl Provider for Sandbox {
                 object_store: true,
                 identity: Some("sandbox".to_owned()),
                 checks_epochs: true,
+                emulated: true,
+                sweeps: true,
+                local_node_mib: NODE_MIB,
             },
             tools: Vec::new(),
             credentials: Vec::new(),
@@ -150,6 +159,25 @@ impl Provider for Sandbox {
         let client = self.sessions.client(&*self.source, &config, owner.credentials.as_ref(), None).await?;
         let deed = format!("could not list what belongs to platform `{}`", owner.platform.as_str());
         find::inventory(&client, owner).await.map_err(|refusal| refusal.failed(&deed))
+    }
+
+    async fn list_claims(&self, search: &SearchRequest) -> Result<Vec<Claim>, Failure> {
+        let client = self.searching(search).await?;
+        let deed = "could not list what belongs to any platform";
+        find::claims(&client).await.map_err(|refusal| refusal.failed(deed))
+    }
+
+    async fn prolong(&self, cluster: &ClusterRequest, until: Timestamp) -> Result<bool, Failure> {
+        let wish = Wish::read(cluster)?;
+        let client = self.client(cluster, &wish.config, None).await?;
+        let deed = format!("could not say that cluster `{}` is in use", cluster.cluster);
+        life::prolong(&client, &wish, until).await.map_err(|refusal| refusal.failed(&deed))
+    }
+
+    async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
+        let client = self.searching(&call.search).await?;
+        let deed = format!("could not remove {} `{}` in the sandbox", call.thing.kind, call.thing.name);
+        life::reap(&client, call).await.map_err(|refusal| refusal.failed(&deed))
     }
 
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {
@@ -226,6 +254,9 @@ impl Provider for Sandbox {
         })
     }
 }
+
+/// What an emulated node with its pods takes of the background process.
+const NODE_MIB: u64 = 16;
 
 /// How long a kubeconfig works: longer than a step, shorter than a working day.
 const KUBECONFIG_LASTS_S: u64 = 3600;
@@ -441,7 +472,7 @@ fn why(seen: &Seen) -> String {
     format!("{} `{}` has failed: {words}", seen.kind, seen.name)
 }
 
-fn wait(seen: &Seen) -> Wait {
+pub(crate) fn wait(seen: &Seen) -> Wait {
     let doing = match seen.status.as_str() {
         "creating" => "to be made",
         "deleting" => "to be gone",

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use platform_provider::ClusterRequest;
+use platform_provider::{
+    ClusterRequest, Life,
+    life::{ALIVE_UNTIL_TAG, MADE_FOR_TAG},
+};
 use platform_spec::{Class, Code, Failure, secret::SecretRef};
 use serde::Deserialize;
 use serde_json::Value;
@@ -202,6 +205,10 @@ impl<'a> Wish<'a> {
     pub fn tags(&self, resource: &str) -> BTreeMap<String, String> {
         let mut tags = self.cluster_tags();
         tags.insert(RESOURCE_TAG.to_owned(), resource.to_owned());
+        if let Some(Life { owner, until }) = &self.request.life {
+            tags.insert(MADE_FOR_TAG.to_owned(), owner.clone());
+            tags.insert(ALIVE_UNTIL_TAG.to_owned(), Life::tag(*until));
+        }
         tags
     }
 

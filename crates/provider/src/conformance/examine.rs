@@ -75,6 +75,9 @@ fn place(name: &str) -> (Level, &'static [Need]) {
             (Level::L4, &[Need::Faults, Need::Count])
         }
         "quota_is_found_before_anything_is_made" => (Level::L4, &[Need::Quota, Need::Count]),
+        "claims_live_as_long_as_told" | "permanent_stays_permanent" | "reaping_leaves_nothing" => {
+            (Level::L3, &[Need::Makes, Need::Sweeps])
+        }
         "adopted_is_never_deleted" => (Level::L5, &[Need::Foreign]),
         _ => (Level::L1, &[]),
     }

@@ -12,6 +12,7 @@
 mod examine;
 pub mod fault;
 mod hardship;
+mod lives;
 mod ordinary;
 mod outside;
 mod subject;
@@ -20,6 +21,7 @@ use std::{fmt, future::Future, pin::Pin};
 
 pub use examine::{Checked, Examined, Level, Sum, Verdicts, examine};
 pub use hardship::*;
+pub use lives::*;
 pub use ordinary::*;
 pub use outside::Outside;
 pub use subject::{Need, Subject, bring_up, look_until_settled, take_down};
@@ -79,6 +81,9 @@ macro_rules! for_all_behaviours {
             down_leaves_nothing,
             blockers_are_named,
             list_owned_sees_everything,
+            claims_live_as_long_as_told,
+            permanent_stays_permanent,
+            reaping_leaves_nothing,
             adopted_is_never_deleted,
             access_works,
             refusals_are_classified,

@@ -13,18 +13,26 @@ pub struct Outside {
     cluster: ClusterRequest,
     checks_epochs: bool,
     finds: bool,
+    sweeps: bool,
 }
 
 impl Outside {
     /// The provider that `make` makes, tried on a cluster, which is made and removed many times.
     pub fn new(make: Arc<dyn Fn() -> Arc<dyn Provider> + Send + Sync>, cluster: ClusterRequest) -> Self {
-        Self { make, cluster, checks_epochs: false, finds: false }
+        Self { make, cluster, checks_epochs: false, finds: false, sweeps: false }
     }
 
     /// Says that the outside refuses an older epoch.
     #[must_use]
     pub fn with_epochs(mut self) -> Self {
         self.checks_epochs = true;
+        self
+    }
+
+    /// Says that the provider sweeps.
+    #[must_use]
+    pub fn that_sweeps(mut self) -> Self {
+        self.sweeps = true;
         self
     }
 
@@ -54,6 +62,7 @@ impl Subject for Outside {
         match need {
             Need::Makes => self.finds,
             Need::Foreign => !self.finds,
+            Need::Sweeps => !self.sweeps,
             Need::Epochs => !self.checks_epochs,
             Need::Count | Need::Faults | Need::Quota => true,
         }

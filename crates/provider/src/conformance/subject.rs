@@ -26,6 +26,8 @@ pub enum Need {
     Foreign,
     /// Its quota can be used up.
     Quota,
+    /// Its provider sweeps.
+    Sweeps,
 }
 
 impl Need {
@@ -38,6 +40,7 @@ impl Need {
             Self::Epochs => "this outside does not check epochs",
             Self::Foreign => "nothing can be put there that was there before",
             Self::Quota => "the quota of this outside cannot be used up",
+            Self::Sweeps => "this provider does not know how long its clusters are to live",
         }
     }
 }
@@ -88,7 +91,7 @@ pub trait Subject: Send + Sync {
 /// How often a transition is looked at before it counts as stuck.
 ///
 /// The longest in any subject's script takes a dozen looks at the pace that the provider asks for.
-const LOOKS: usize = 200;
+pub(super) const LOOKS: usize = 200;
 
 /// The client token of a resource in these examinations.
 pub(super) fn token(resource: &str) -> String {
@@ -180,10 +183,18 @@ pub(super) async fn make_one(subject: &dyn Subject, call: &ResourceCall) -> Resu
 /// # Errors
 /// When one is refused, stays in progress, or is not as asked afterwards.
 pub async fn bring_up(subject: &dyn Subject) -> Result<Vec<ResourceCall>, Broken> {
+    bring_up_as(subject, &subject.cluster()).await
+}
+
+/// As [`bring_up`], of a cluster that is asked for in another way.
+pub(super) async fn bring_up_as(
+    subject: &dyn Subject,
+    cluster: &ClusterRequest,
+) -> Result<Vec<ResourceCall>, Broken> {
     let mut outputs: BTreeMap<String, Value> = BTreeMap::new();
     let mut calls = Vec::new();
     for resource in ordered(subject).await? {
-        let mut call = subject.cluster().call(&resource.id, &token(&resource.id), 1);
+        let mut call = cluster.call(&resource.id, &token(&resource.id), 1);
         call.outputs = outputs.iter().filter(|(id, _)| resource.needs.contains(id)).map(own).collect();
         let (output, _) = make_one(subject, &call).await?;
         outputs.insert(resource.id, output);

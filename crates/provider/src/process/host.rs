@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use platform_spec::{Class, Code, Failure, report::Finding};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -24,11 +25,11 @@ use tokio::{
 use super::{
     lines,
     live::{CancelOnDrop, Live, Waiting, junk},
-    wire::{AccessLine, FirstLine, Hello, ToPlugin, Welcome},
+    wire::{AccessLine, FirstLine, Hello, Prolong, ToPlugin, Welcome},
 };
 use crate::{
-    Access, CONTRACT_VERSION, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned,
-    Provider, Removed, Resource, ResourceCall, progress,
+    Access, CONTRACT_VERSION, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Observation,
+    Owned, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest, progress,
 };
 
 /// What is longer is no log line, and is left out of the log.
@@ -328,6 +329,18 @@ impl Provider for ProcessProvider {
 
     async fn list_owned(&self, owner: &InventoryRequest) -> Result<Vec<Owned>, Failure> {
         self.call("list_owned", owner).await
+    }
+
+    async fn list_claims(&self, search: &SearchRequest) -> Result<Vec<Claim>, Failure> {
+        self.call("list_claims", search).await
+    }
+
+    async fn prolong(&self, cluster: &ClusterRequest, until: Timestamp) -> Result<bool, Failure> {
+        self.call("prolong", Prolong { cluster: cluster.clone(), until }).await
+    }
+
+    async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
+        self.call("reap", call).await
     }
 
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {

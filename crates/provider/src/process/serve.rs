@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     lines,
-    wire::{AccessLine, FirstLine, FromPlugin, ToPlugin, Welcome},
+    wire::{AccessLine, FirstLine, FromPlugin, Prolong, ToPlugin, Welcome},
 };
 use crate::{CONTRACT_VERSION, Provider, progress};
 
@@ -125,6 +125,12 @@ async fn dispatch(provider: &dyn Provider, method: &str, params: Value) -> Resul
         "ensure" => to_value(provider.ensure(&asked(method, params)?).await?),
         "remove" => to_value(provider.remove(&asked(method, params)?).await?),
         "list_owned" => to_value(provider.list_owned(&asked(method, params)?).await?),
+        "list_claims" => to_value(provider.list_claims(&asked(method, params)?).await?),
+        "prolong" => {
+            let Prolong { cluster, until } = asked(method, params)?;
+            to_value(provider.prolong(&cluster, until).await?)
+        }
+        "reap" => to_value(provider.reap(&asked(method, params)?).await?),
         "access" => to_value(AccessLine::from(provider.access(&asked(method, params)?).await?)),
         unknown => Err(bug(format!("the provider knows no method `{unknown}`"))),
     }

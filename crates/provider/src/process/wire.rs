@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Access, Kubeconfig};
+use crate::{Access, ClusterRequest, Kubeconfig};
 
 /// From the host: the first line, then calls.
 #[derive(Serialize, Deserialize)]
@@ -50,6 +50,13 @@ pub(super) struct FromPlugin {
     pub ok: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// The request of `prolong`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Prolong {
+    pub cluster: ClusterRequest,
+    pub until: Timestamp,
 }
 
 /// An [`Access`] on the pipe, the only place where its secret is serialised.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use platform_provider::{
-    ClusterRequest, Ensured, InventoryRequest, Observation, Owned, Ownership, Removed, Resource,
-    ResourceCall, Retry, Thing, Wait, resource::CONTROL_PLANE,
+    ClusterRequest, Ensured, InventoryRequest, Life, Observation, Owned, Ownership, Removed, Resource,
+    ResourceCall, Retry, Thing, Wait,
+    life::{ALIVE_UNTIL_TAG, MADE_FOR_TAG},
+    resource::CONTROL_PLANE,
 };
 use platform_spec::{Class, Code, Failure};
 use serde_json::{Value, json};
@@ -12,9 +14,9 @@ use serde_json::{Value, json};
 use super::cloud::{Object, Phase, State};
 
 /// The tags by which the provider finds its own.
-const PLATFORM_TAG: &str = "platform.dev/name";
+pub(super) const PLATFORM_TAG: &str = "platform.dev/name";
 pub(super) const CLUSTER_TAG: &str = "platform.dev/cluster";
-const RESOURCE_TAG: &str = "platform.dev/resource";
+pub(super) const RESOURCE_TAG: &str = "platform.dev/resource";
 
 /// What the effect of a call has to know about the fault at it.
 pub(super) struct Struck {
@@ -123,7 +125,7 @@ fn thing(object: &Object) -> Thing {
 }
 
 /// The wait for a transition that ends at `until_ms`.
-fn wait(doing: &str, object: &Object, operation: &str, until_ms: i64, now: i64) -> Wait {
+pub(super) fn wait(doing: &str, object: &Object, operation: &str, until_ms: i64, now: i64) -> Wait {
     let left = u64::try_from(until_ms - now).unwrap_or(0);
     Wait {
         operation: json!({"operation": operation}),
@@ -254,6 +256,10 @@ fn create(state: &mut State, now: i64, call: &ResourceCall) -> Result<Object, Fa
     object.tags.insert(PLATFORM_TAG.to_owned(), call.cluster.platform.as_str().to_owned());
     object.tags.insert(CLUSTER_TAG.to_owned(), call.cluster.cluster.clone());
     object.tags.insert(RESOURCE_TAG.to_owned(), call.resource.clone());
+    if let Some(Life { owner, until }) = &call.cluster.life {
+        object.tags.insert(MADE_FOR_TAG.to_owned(), owner.clone());
+        object.tags.insert(ALIVE_UNTIL_TAG.to_owned(), Life::tag(*until));
+    }
     object.intent = json!({"zone": format!("zone-{}", (call.attempt.max(1) - 1) % 3 + 1)});
     object.attached_to = below;
     let id = state.make(object, now);

@@ -8,6 +8,7 @@
 
 mod acts;
 mod cloud;
+mod lives;
 mod provider;
 
 pub use platform_provider::conformance::fault::{At, Fault, Verb, What};

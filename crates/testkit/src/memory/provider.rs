@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan};
 use platform_provider::{
-    Access, Capabilities, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig, Observation,
-    Owned, Provider, Removed, Resource, ResourceCall, SecretString, resource::CONTROL_PLANE,
+    Access, Capabilities, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig,
+    Observation, Owned, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest, SecretString,
+    resource::CONTROL_PLANE,
 };
 use platform_spec::{
     Class, Code, Failure,
@@ -16,6 +17,7 @@ use super::{
     Verb, What,
     acts::{CLUSTER_TAG, Struck, find, graph, inventory, look, make, refusal, take},
     cloud::{CallRecord, MemoryCloud, Phase, State},
+    lives,
 };
 
 /// The provider of a [`MemoryCloud`]. Remembers nothing itself: a new one on the same cloud is a restarted process.
@@ -112,6 +114,7 @@ impl Provider for MemoryProvider {
                 makes_clusters: true,
                 load_balancer: true,
                 checks_epochs: true,
+                sweeps: true,
                 ..Capabilities::default()
             },
             tools: Vec::new(),
@@ -168,6 +171,21 @@ impl Provider for MemoryProvider {
         let cluster = owner.cluster.as_deref().unwrap_or_default();
         self.call(about_cluster(Verb::ListOwned, cluster), |state, now, _| Ok(inventory(state, now, owner)))
             .await
+    }
+
+    async fn list_claims(&self, search: &SearchRequest) -> Result<Vec<Claim>, Failure> {
+        self.call(about_cluster(Verb::ListOwned, ""), |state, now, _| {
+            Ok(lives::claims(state, now, &search.provider))
+        })
+        .await
+    }
+
+    async fn prolong(&self, cluster: &ClusterRequest, until: Timestamp) -> Result<bool, Failure> {
+        Ok(self.cloud.with(|state, _| lives::prolong(state, cluster, until)))
+    }
+
+    async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
+        Ok(self.cloud.with(|state, now| lives::reap(state, now, call)))
     }
 
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {

@@ -1,0 +1,38 @@
+use platform_app::{
+    App, Refusal, specs,
+    verify::{self, Verdict},
+};
+
+use crate::{args::Common, exit::Exit, printer::Printer, table};
+
+/// Ask whether the platform answers as it should
+///
+/// Every cluster's API, its nodes, the Applications of its Argo CD, and the hosts whose addresses the spec knows. Changes
+/// nothing; exits 1 when something does not answer as it should.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  platform verify\n  platform verify -f platform.yaml --output json")]
+pub struct Args {}
+
+pub async fn run(common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
+    let wanted = specs::load(&common.chosen_or_starter())?;
+    let app = App::open(common.state_dir().as_deref()).await?;
+    let report = verify::verify(&app, &wanted).await?;
+    if printer.wants_json() {
+        printer.json(&report);
+    } else {
+        let rows: Vec<_> = report
+            .checks
+            .iter()
+            .map(|check| {
+                let verdict = match check.verdict {
+                    Verdict::Passed => "passed",
+                    Verdict::Failed => "FAILED",
+                    Verdict::Skipped => "skipped",
+                };
+                vec![check.cluster.clone(), check.what.clone(), verdict.to_owned(), check.found.clone()]
+            })
+            .collect();
+        printer.text(table::render(&["CLUSTER", "ASKED", "ANSWER", "FOUND"], &rows));
+    }
+    Ok(if report.passed { Exit::Ok } else { Exit::Failed })
+}
