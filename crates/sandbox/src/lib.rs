@@ -7,12 +7,14 @@
 //! | [`world`] | all of it together, in virtual or in real time |
 //! | [`process`] | a world as a background process |
 //! | [`cloud`] | the sandbox's own emulated cloud |
+//! | [`containers`] | a container engine and `kind`, played |
 //! | [`s3`] | an object store |
 //! | [`zone`] | DNS zones |
 //! | [`keep`] | what outlives the process |
 //! | [`parts`] | what every emulator is built from: faults, transitions, call log, ids, tags, pages |
 
 pub mod cloud;
+pub mod containers;
 pub mod keep;
 pub mod kube;
 pub mod parts;

@@ -7,6 +7,7 @@
 //! | [`id`] | names of runs, steps and platforms |
 //! | [`failure`] | what went wrong: code, class, causes, hints |
 //! | [`event`] | the closed set of things that can happen to a run |
+//! | [`life`] | how long something is to live |
 //! | [`report`] | what a command says at its end (`platform.run/v1`) |
 //! | [`secret`] | handles of secrets; never the secrets |
 //! | [`platform`] | `platform.yaml` as it was written |
@@ -18,6 +19,7 @@ pub mod cron;
 pub mod event;
 pub mod failure;
 pub mod id;
+pub mod life;
 pub mod model;
 pub mod parse;
 pub mod platform;
@@ -31,7 +33,8 @@ pub mod starter;
 pub use event::{Event, LedgerChange, Outcome, StepEvent};
 pub use failure::{Class, Code, Failure};
 pub use id::{PlatformName, RunId, StepId};
+pub use life::Life;
 pub use model::{Model, derive};
-pub use parse::{Parsed, parse, place};
+pub use parse::{Parsed, parse, parse_emulated, place};
 pub use platform::Platform;
 pub use source::did_you_mean;

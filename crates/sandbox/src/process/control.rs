@@ -1,6 +1,6 @@
 //! How a running sandbox is told what to do: HTTP over a Unix socket that only its owner can reach.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{convert::Infallible, io, path::PathBuf, time::Duration};
 
 use axum::{
     Json, Router,
@@ -11,14 +11,20 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::place::{Connection, Place};
 use crate::{
+    containers::{Ask, Said, Say},
     parts::{
         calls::Call,
         faults::{Script, Standing},
@@ -118,6 +124,7 @@ pub(super) fn serve(desk: Desk) -> io::Result<tokio::task::JoinHandle<()>> {
         .route("/stop", post(async |State(desk): State<Desk>| desk.stop.cancel()))
         .route("/faults", get(standing).put(set_faults).delete(clear_faults))
         .route("/calls", get(calls))
+        .route("/play", post(play))
         .with_state(desk);
     Ok(tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -173,6 +180,36 @@ struct After {
 
 async fn calls(State(desk): State<Desk>, Query(asked): Query<After>) -> Response {
     Json(desk.world.calls().after(asked.after)).into_response()
+}
+
+/// A program that is played for as long as its client is there: nobody reads what it says any more when it is dropped.
+struct Playing {
+    said: mpsc::UnboundedReceiver<Said>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Plays a program; what it says is sent on as it says it, one JSON document a line.
+async fn play(State(desk): State<Desk>, Json(ask): Json<Ask>) -> Response {
+    let (send, said) = mpsc::unbounded_channel();
+    let containers = desk.world.containers().clone();
+    let task = tokio::spawn(async move {
+        // Nobody hears it when the client is gone; then this task is, too.
+        let code = containers.play(&ask, &mut |said| drop(send.send(said))).await;
+        drop(send.send(Said::Ended(code)));
+    });
+    let lines = futures::stream::unfold(Playing { said, task }, async |mut playing| {
+        let said = playing.said.recv().await?;
+        let mut line = serde_json::to_vec(&said).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok::<_, Infallible>(line), playing))
+    });
+    Body::from_stream(lines).into_response()
 }
 
 /// Tells a sandbox what to do.
@@ -246,6 +283,32 @@ impl Control {
         self.json(Method::GET, &format!("/calls?after={after}"), String::new()).await
     }
 
+    /// Plays a program to its end; its exit code. Whoever drops the future has killed it.
+    ///
+    /// # Errors
+    /// When the sandbox is not there, or goes away in the middle.
+    pub async fn play(&self, ask: &Ask, say: Say<'_>) -> Result<i32, ControlError> {
+        let body = serde_json::to_string(ask).map_err(|error| ControlError::Broken(error.into()))?;
+        let (answer, connection) = self.send(Method::POST, "/play", body).await?;
+        let mut body = answer.into_body();
+        let mut rest = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| ControlError::Broken(error.into()))?;
+            rest.extend(frame.into_data().unwrap_or_default());
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                match serde_json::from_slice(&line).map_err(|error| ControlError::Broken(error.into()))? {
+                    Said::Ended(code) => {
+                        connection.abort();
+                        return Ok(code);
+                    }
+                    said => say(said),
+                }
+            }
+        }
+        Err(ControlError::Broken("it went away in the middle of a program".into()))
+    }
+
     async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -262,6 +325,24 @@ impl Control {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: String) -> Result<Vec<u8>, ControlError> {
+        let (answer, connection) = self.send(method, path, body).await?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await;
+        let bytes = bytes.map_err(|error| ControlError::Broken(error.into()))?.to_bytes();
+        connection.abort();
+        match status {
+            StatusCode::OK => Ok(bytes.to_vec()),
+            _ => Err(ControlError::Refused(String::from_utf8_lossy(&bytes).into_owned())),
+        }
+    }
+
+    /// Sends a request, and gives back the beginning of its answer with the task that reads the rest.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), ControlError> {
         let broken = |error: hyper::Error| ControlError::Broken(error.into());
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning,
@@ -278,12 +359,6 @@ impl Control {
             .body(Body::from(body))
             .map_err(|error| ControlError::Broken(error.into()))?;
         let answer = sender.send_request(request).await.map_err(broken)?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-        connection.abort();
-        match status {
-            StatusCode::OK => Ok(bytes.to_vec()),
-            _ => Err(ControlError::Refused(String::from_utf8_lossy(&bytes).into_owned())),
-        }
+        Ok((answer, connection))
     }
 }

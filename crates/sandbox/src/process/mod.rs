@@ -77,6 +77,7 @@ pub async fn serve(place: &Place, faults: Option<Script>) -> Result<(), ServeErr
         keeper: keeper.clone(),
         rights: true,
         owners: true,
+        history: true,
     };
     let runtime = tokio::runtime::Handle::current();
     let world = World::open(settings, Arc::new(Timestamp::now), Some(runtime)).await?;

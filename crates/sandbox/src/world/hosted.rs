@@ -1,13 +1,18 @@
 //! One cluster of a world: its API, its controllers, and its socket when it has one.
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{World, locked};
@@ -38,8 +43,15 @@ pub struct Hosted {
     /// Where its API answers; nowhere in a simulation, where the address only names it.
     pub address: SocketAddr,
     players: Mutex<Players>,
+    /// Clusters that are woken when something has changed in this one, by their ids.
+    listeners: Mutex<BTreeSet<String>>,
+    /// Up to which revision they know of that.
+    told: AtomicU64,
     server: Mutex<Option<Server>>,
     stop: CancellationToken,
+    /// Whether the machine that it runs on is off.
+    asleep: AtomicBool,
+    woken: Notify,
 }
 
 /// What is kept of a cluster beside its objects.
@@ -60,11 +72,27 @@ pub(super) struct Found {
 }
 
 /// The first port of clusters in a simulation: there are no sockets, and the address is a name.
-const FIRST_PORT: u16 = 6_443;
+pub(super) const FIRST_PORT: u16 = 6_443;
+
+/// What surrounds a cluster beside the world that all share.
+pub(super) struct Setting {
+    /// The port at which it is to be reached, if that matters.
+    pub port: Option<u16>,
+    /// What its controllers reach.
+    pub around: Around,
+    /// Controllers that only clusters of its kind have.
+    pub more: Vec<Box<dyn Controller>>,
+}
 
 impl Hosted {
     /// Makes the API of a cluster, as the books of an earlier life have it or anew. With sockets it answers at once.
-    pub(super) fn open(world: &World, wanted: &NewCluster, found: Option<Found>, book: Book) -> Arc<Self> {
+    pub(super) fn open(
+        world: &World,
+        wanted: &NewCluster,
+        found: Option<Found>,
+        book: Book,
+        setting: Setting,
+    ) -> Arc<Self> {
         let inner = &world.inner;
         let nth = u64::try_from(locked(&inner.clusters).len()).unwrap_or(0);
         let seed = inner.seed ^ seed_of(&wanted.id);
@@ -73,7 +101,7 @@ impl Hosted {
                 let identity = Identity::kept(&SecretString::from(found.kept.identity));
                 (found.store, identity.ok(), Some(found.kept.port))
             }
-            None => (Store::kept_in(book), None, None),
+            None => (Store::kept_in(book), None, setting.port),
         };
         let identity = identity.unwrap_or_else(|| match inner.sockets {
             Some(_) => Identity::new(rand::random()),
@@ -83,6 +111,7 @@ impl Hosted {
             Some(_) => listen(port),
             None => {
                 let port = FIRST_PORT.saturating_add(u16::try_from(nth).unwrap_or(u16::MAX));
+                let port = setting.port.unwrap_or(port);
                 (None, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             }
         };
@@ -95,24 +124,25 @@ impl Hosted {
         if inner.rights {
             api.begin_rights();
         }
-        let cluster = Cluster { name: wanted.name.as_str().into(), api, around: world.around() };
+        let cluster = Cluster { name: wanted.name.as_str().into(), api, around: setting.around };
+        let mut controllers = controllers(world);
+        controllers.extend(setting.more);
         let hosted = Arc::new(Self {
             id: wanted.id.clone(),
             name: wanted.name.clone(),
             cluster: cluster.clone(),
             address,
-            players: Mutex::new(Players::new(cluster, controllers(world))),
+            players: Mutex::new(Players::new(cluster, controllers)),
+            listeners: Mutex::default(),
+            told: AtomicU64::new(0),
             server: Mutex::new(None),
             stop: CancellationToken::new(),
+            asleep: AtomicBool::new(false),
+            woken: Notify::new(),
         });
-        if let (Some(listener), Some(runtime)) = (listener, &inner.sockets) {
+        if let Some(runtime) = &inner.sockets {
+            hosted.serve(runtime, listener);
             let _inside = runtime.enter();
-            let served = tokio::net::TcpListener::from_std(listener)
-                .and_then(|listener| Server::on(listener, hosted.cluster.api.clone(), &[]));
-            match served {
-                Ok(server) => *locked(&hosted.server) = Some(server),
-                Err(error) => tracing::error!(cluster = hosted.name, %error, "the API cannot be served"),
-            }
             runtime.spawn(live(world.clone(), hosted.clone()));
         }
         hosted
@@ -120,7 +150,66 @@ impl Hosted {
 
     /// Does what is due; when there will be more.
     pub(super) fn settle(&self) -> Option<Timestamp> {
+        if self.is_asleep() {
+            return None;
+        }
         locked(&self.players).settle()
+    }
+
+    /// Who listens to it.
+    pub(super) fn listeners(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        locked(&self.listeners)
+    }
+
+    /// Wakes who listens to it, when something has changed since they were woken last.
+    pub(super) fn tell(&self, world: &World) {
+        let revision = self.cluster.api.store.revision();
+        if self.told.swap(revision, Ordering::SeqCst) == revision {
+            return;
+        }
+        for id in self.listeners().clone() {
+            world.touch(&id);
+            if let Some(listener) = world.hosted(&id) {
+                listener.woken.notify_one();
+            }
+        }
+    }
+
+    /// Whether the machine that it runs on is off: nobody answers, and nothing is done.
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst)
+    }
+
+    /// Switches the machine off that it runs on.
+    pub(super) fn sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        drop(locked(&self.server).take());
+    }
+
+    /// Switches it on again.
+    pub(super) fn wake(&self, world: &World) {
+        if !self.asleep.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        if let Some(runtime) = &world.inner.sockets {
+            let (listener, address) = listen(Some(self.address.port()));
+            if address != self.address {
+                tracing::error!(cluster = self.name, "somebody else listens at its port now");
+            }
+            self.serve(runtime, listener);
+        }
+        self.woken.notify_one();
+    }
+
+    fn serve(&self, runtime: &tokio::runtime::Handle, listener: Option<std::net::TcpListener>) {
+        let Some(listener) = listener else { return };
+        let _inside = runtime.enter();
+        let served = tokio::net::TcpListener::from_std(listener)
+            .and_then(|listener| Server::on(listener, self.cluster.api.clone(), &[]));
+        match served {
+            Ok(server) => *locked(&self.server) = Some(server),
+            Err(error) => tracing::error!(cluster = self.name, %error, "the API cannot be served"),
+        }
     }
 
     /// What is kept of it.
@@ -197,6 +286,7 @@ async fn live(world: World, hosted: Arc<Hosted>) {
             tracing::error!(cluster = hosted.name, "a controller has panicked; the cluster stands still");
             return;
         };
+        hosted.tell(&world);
         let wait = next.map(|at| at.duration_since(world.inner.time.outside()));
         let due = async {
             match wait {
@@ -206,6 +296,7 @@ async fn live(world: World, hosted: Arc<Hosted>) {
         };
         tokio::select! {
             () = hosted.stop.cancelled() => return,
+            () = hosted.woken.notified() => {}
             changed = revisions.changed() => if changed.is_err() { return },
             () = due => {}
         }
@@ -214,7 +305,7 @@ async fn live(world: World, hosted: Arc<Hosted>) {
 
 impl World {
     /// What lies around a cluster of this world.
-    fn around(&self) -> Around {
+    pub(super) fn around(&self) -> Around {
         let plug = Arc::new(super::plugs::Plug(Arc::downgrade(&self.inner)));
         Around {
             cloud: Some(Arc::new(self.inner.cloud.clone())),

@@ -10,7 +10,9 @@
 //! | [`hosted`] | one cluster: its API, its controllers, its socket |
 //! | [`time`] | what time it is in a world |
 //! | `plugs` | what the cloud and the clusters reach of each other |
+//! | `beside` | the container engine, and the clusters behind its nodes |
 
+mod beside;
 pub mod hosted;
 mod plugs;
 pub mod time;
@@ -29,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::{
     cloud::{self, Cloud, door::Broken},
+    containers::{self, Containers},
     keep::Keeper,
     kube::{
         object::{Ids, Now},
@@ -40,7 +43,7 @@ use crate::{
 };
 
 pub use hosted::Hosted;
-use hosted::{Found, Kept};
+use hosted::{Found, Kept, Setting};
 use time::Time;
 
 /// What a world is made of.
@@ -63,6 +66,8 @@ pub struct Settings {
     pub keeper: Keeper,
     /// Whether every cluster begins with the roles and bindings of a real one.
     pub rights: bool,
+    /// Whether the APIs of clusters remember what has changed, for those who watch them. In virtual time nobody does.
+    pub history: bool,
     /// Whether its API counts who owns which fields: see [`Api::owners`](crate::kube::Api::owners).
     pub owners: bool,
 }
@@ -79,12 +84,15 @@ struct Inner {
     /// What keys are made from that nobody else may know.
     secret: u64,
     pods: workloads::Pace,
+    pace: Pace,
     rights: bool,
     owners: bool,
+    history: bool,
     keeper: Keeper,
     faults: Faults,
     calls: CallLog,
     cloud: Cloud,
+    containers: Containers,
     gate: s3::Gate,
     keys: Arc<s3::KeyTable>,
     zones: Arc<zone::Zones>,
@@ -159,6 +167,9 @@ pub enum OpenError {
     /// What is kept of the cloud cannot be understood.
     #[error("what is kept of the cloud cannot be understood")]
     Cloud(#[from] cloud::LoadError),
+    /// What is kept of the containers cannot be understood.
+    #[error("what is kept of the containers cannot be understood")]
+    Containers(#[from] containers::LoadError),
 }
 
 impl World {
@@ -192,6 +203,15 @@ impl World {
             book: keeper.book("cloud"),
         })
         .await?;
+        let containers = Containers::load(containers::Parts {
+            seed: settings.seed,
+            pace: settings.pace,
+            now: time.inside(),
+            faults: faults.clone(),
+            calls: calls.clone(),
+            book: keeper.book("containers"),
+        })
+        .await?;
         let buckets = s3::Store::open(
             keeper.book("s3"),
             time.inside(),
@@ -213,12 +233,15 @@ impl World {
             seed: settings.seed,
             secret: settings.secret,
             pods: settings.pods,
+            pace: settings.pace,
             rights: settings.rights,
             owners: settings.owners,
+            history: settings.history,
             keeper,
             faults,
             calls,
             cloud,
+            containers,
             repositories: settings.repositories,
             renderer: settings.renderer,
             sockets,
@@ -232,13 +255,19 @@ impl World {
         // Clusters come last: what is done in them reaches for the others.
         inner.cloud.plug_buckets(plug.clone());
         inner.cloud.plug_zones(plug.clone());
-        inner.cloud.plug_clusters(plug);
+        inner.cloud.plug_clusters(plug.clone());
+        inner.containers.plug(plug);
         Ok(Self { inner })
     }
 
     /// The cloud.
     pub fn cloud(&self) -> &Cloud {
         &self.inner.cloud
+    }
+
+    /// The container engine and kind.
+    pub fn containers(&self) -> &Containers {
+        &self.inner.containers
     }
 
     /// The object store, with who may use it.
@@ -306,7 +335,7 @@ impl World {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.advance();
-        let hosted = self.hosted(id).ok_or(Broken::Reset)?;
+        let hosted = self.hosted(id).filter(|hosted| !hosted.is_asleep()).ok_or(Broken::Reset)?;
         let answered = hosted.cluster.api.respond(request).await;
         self.touch(id);
         self.calm();
@@ -337,6 +366,17 @@ impl World {
         self.inner.zones.exchange(message, zone::Over::Tcp)
     }
 
+    /// Makes the API of a cluster.
+    fn host(&self, cluster: &cloud::NewCluster, setting: Setting) {
+        let found = locked(&self.inner.found).remove(&cluster.id);
+        let book = self.inner.keeper.book(book_of(&cluster.id));
+        let hosted = Hosted::open(self, cluster, found, book, setting);
+        self.inner.keep(&hosted);
+        locked(&self.inner.clusters).insert(cluster.id.clone(), hosted);
+        self.inner.came_or_went.send_replace(());
+        self.touch(&cluster.id);
+    }
+
     /// Says that something may have changed in a cluster.
     pub fn touch(&self, id: &str) {
         locked(&self.inner.touched).insert(id.to_owned());
@@ -364,15 +404,28 @@ impl World {
 
     /// Settles clusters until nothing follows any more.
     fn calm(&self) {
-        loop {
-            let Some(id) = locked(&self.inner.touched).pop_first() else { return };
+        let mut settled = BTreeSet::new();
+        while let Some(id) = { locked(&self.inner.touched).pop_first() } {
             self.settle(&id);
+            settled.insert(id);
+        }
+        if self.inner.history {
+            return;
+        }
+        // Everybody has heard by now.
+        for hosted in settled.iter().filter_map(|id| self.hosted(id)) {
+            let store = &hosted.cluster.api.store;
+            store.compact(store.revision());
         }
     }
 
     fn settle(&self, id: &str) {
-        let next = self.hosted(id).and_then(|hosted| hosted.settle());
+        let hosted = self.hosted(id);
+        let next = hosted.as_ref().and_then(|hosted| hosted.settle());
         locked(&self.inner.due).set(id, next);
+        if let Some(hosted) = hosted {
+            hosted.tell(self);
+        }
     }
 }
 

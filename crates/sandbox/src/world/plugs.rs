@@ -1,13 +1,17 @@
 //! What the cloud and the clusters reach of each other.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Inner, World, hosted::Hosted, locked};
+use super::{
+    Inner, World,
+    hosted::{Hosted, Setting},
+    locked,
+};
 use crate::{
     cloud::{Buckets, Clusters, NewCluster, Node, ZoneKey, Zones},
     parts::chance::Chance,
@@ -26,7 +30,7 @@ use crate::{
 pub(super) struct Plug(pub Weak<Inner>);
 
 impl Plug {
-    fn world(&self) -> Option<World> {
+    pub(super) fn world(&self) -> Option<World> {
         self.0.upgrade().map(|inner| World { inner })
     }
 }
@@ -43,16 +47,9 @@ fn size(machine: &str) -> (&'static str, &'static str) {
 impl Clusters for Plug {
     fn create(&self, cluster: &NewCluster) {
         let Some(world) = self.world() else { return };
-        if locked(&world.inner.clusters).contains_key(&cluster.id) {
-            return;
+        if world.hosted(&cluster.id).is_none() {
+            world.host(cluster, Setting { port: None, around: world.around(), more: Vec::new() });
         }
-        let found = locked(&world.inner.found).remove(&cluster.id);
-        let book = world.inner.keeper.book(super::book_of(&cluster.id));
-        let hosted = Hosted::open(&world, cluster, found, book);
-        world.inner.keep(&hosted);
-        locked(&world.inner.clusters).insert(cluster.id.clone(), hosted);
-        world.inner.came_or_went.send_replace(());
-        world.touch(&cluster.id);
     }
 
     fn endpoint(&self, id: &str) -> String {
@@ -175,7 +172,7 @@ impl Zones for Plug {
 }
 
 /// The world is being taken down.
-const OVER: &str = "the sandbox is stopping";
+pub(super) const OVER: &str = "the sandbox is stopping";
 
 /// The key of a zone: a function of the world and the zone, so that nothing has to be kept twice.
 fn key_of(world: &World, domain: &str) -> ZoneKey {
@@ -188,14 +185,24 @@ fn key_of(world: &World, domain: &str) -> ZoneKey {
     }
 }
 
+/// The cluster whose API answers at a URL.
+fn at(world: &World, server: &str) -> Option<Arc<Hosted>> {
+    let clusters = locked(&world.inner.clusters);
+    clusters.values().find(|it| server == format!("https://{}", it.address)).cloned()
+}
+
 impl around::Clusters for Plug {
+    fn listen(&self, server: &str, listener: &Cluster) {
+        let Some(world) = self.world() else { return };
+        let Some(heard) = at(&world, server) else { return };
+        let listens = |it: &&Arc<Hosted>| Arc::ptr_eq(&it.cluster.api.store, &listener.api.store);
+        let listener = locked(&world.inner.clusters).values().find(listens).map(|it| it.id.clone());
+        heard.listeners().extend(listener);
+    }
+
     fn at(&self, server: &str) -> Option<Cluster> {
         let world = self.world()?;
-        let hosted = {
-            let clusters = locked(&world.inner.clusters);
-            let there = |it: &&std::sync::Arc<Hosted>| server == format!("https://{}", it.address);
-            clusters.values().find(there).cloned()?
-        };
+        let hosted = at(&world, server)?;
         // Whoever reaches it may change it.
         world.touch(&hosted.id);
         Some(hosted.cluster.clone())

@@ -66,6 +66,8 @@ pub fn derive(platform: &Platform) -> Model {
         applications,
         hosts,
         dns_zones,
+        life: None,
+        emulated: false,
     }
 }
 

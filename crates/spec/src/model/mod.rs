@@ -20,6 +20,8 @@
 //! | `backup` | store, schedules with their clusters, objectives, drills |
 //! | `waves` | rollout order: cells, and the applications in them |
 //! | `contracts` | names that are the same on every cluster |
+//! | `emulated` | whether its clusters are made in emulated clouds; said by who asks for it, too |
+//! | `life` | when its clusters are to end by themselves; said by who asks for the platform, not by the spec |
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    Life,
     platform::{
         Duration, Values,
         app::SourceKind,
@@ -101,6 +104,17 @@ pub struct Model {
     pub waves: Vec<Wave>,
     /// Names that are the same on every cluster.
     pub contracts: Contracts,
+    /// When its clusters are to end by themselves. No word of the spec: who asks for the platform says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Life>,
+    /// Whether its clusters are made in emulated clouds. No word of the spec either.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub emulated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Which blueprint.

@@ -33,7 +33,8 @@ use super::chance::Chance;
 use crate::kube::object::Now;
 
 /// Who may be named as service in a rule.
-pub const SERVICES: &[&str] = &["cloud", "kube", "s3", "dns", "git", "eks", "aks", "gke", "oci"];
+pub const SERVICES: &[&str] =
+    &["cloud", "kube", "docker", "kind", "s3", "dns", "git", "eks", "aks", "gke", "oci"];
 
 /// A call that is being answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ mod expiry;
 mod history;
 mod job;
 pub mod nodes;
-mod objects;
+pub(crate) mod objects;
 pub mod pods;
 mod replicaset;
 mod services;
