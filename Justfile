@@ -44,18 +44,23 @@ e2e *ARGS: tools build
 e2e-long *ARGS: tools build
     PLATFORM_E2E_LONG=1 cargo test -p platform-tests {{ ARGS }}
 
-# measure the engine, release build, as one table; `just bench resume memory` measures only these parts
+# measure the engine, release build, as one table; `just bench resume memory` measures only these parts, `just bench nodes` real nodes next to kind
 bench *PARTS:
     #!/bin/sh
     set -eu
     # the peer is wanted by the part `chain` alone; without it that part says so
     case " {{ PARTS }} " in "  " | *" chain "*) tests/tools/peer "{{ peer }}" || true ;; esac
     [ ! -x "{{ peer }}/bin/python" ] || export PLATFORM_BENCH_PEER="{{ peer }}/bin/python"
+    # a part of its own: it makes seven clusters of real nodes
+    case " {{ PARTS }} " in " nodes ")
+      cargo build -q --release -p platform-cli
+      exec cargo bench -q -p platform-tests --bench nodes ;;
+    esac
     exec cargo bench -q -p platform-state --bench engine -- {{ PARTS }}
 
 # random schedules of kills, faults and wrong clocks in virtual time, release build: `just storm 10000`; a flaw prints how to replay it
 storm COUNT="1000" SEED="1":
-    @cargo run -q --release -p platform-cli -- simulate up --storm {{ COUNT }} --seed {{ SEED }}
+    @cargo run -q --release -p platform-cli -- simulate up -f tests/fixtures/storm.yaml --storm {{ COUNT }} --seed {{ SEED }}
 
 # search for inputs that break what must hold (spec parser, journal, plugin protocol, server-side apply), 60 s each; `just fuzz 600`
 fuzz SECONDS="60":

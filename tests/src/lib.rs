@@ -29,6 +29,7 @@ pub mod components;
 pub mod facts;
 mod inventory;
 mod mounts;
+mod nodes;
 mod process;
 mod started;
 pub mod supervisor;
@@ -38,6 +39,7 @@ pub use alone::Alone;
 pub use bed::{Bed, Output};
 pub use facts::{Facts, Plane};
 pub use mounts::Mounts;
+pub use nodes::Nodes;
 pub use started::{Started, an_hour_ahead};
 pub use world::World;
 

@@ -13,7 +13,8 @@ use platform_engine::{
 };
 use platform_flows::{Doors, Wish, down::PATIENCE, wish};
 use platform_spec::{
-    Class, Code, Failure, RunId,
+    Class, Code, Failure, Life, Model, RunId,
+    event::LedgerEntry,
     report::{Finding, Notice, RunReport, RunStatus},
 };
 use serde::Serialize;
@@ -22,8 +23,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     App, Refusal, doors, holder, inventory,
     kept::{self, Kept},
-    lease, preflight, runs,
-    specs::Wanted,
+    lease, life, preflight, runs,
+    specs::{DEFAULT_PROVIDER, Wanted},
     status,
     stop::Stop,
 };
@@ -49,6 +50,8 @@ pub struct How {
     pub max_parallel: Option<usize>,
     /// A person has agreed to what cannot be undone.
     pub confirmed: bool,
+    /// When what is made is to end by itself.
+    pub life: Option<Life>,
 }
 
 /// What a flow would do.
@@ -66,7 +69,7 @@ pub struct Preview {
 /// What a provider or the blueprint refuses.
 pub async fn plan(app: &App, wanted: &Wanted, flow: Flow) -> Result<Preview, Failure> {
     let doors = doors::open(app).await?;
-    let (wish, plan) = planned(app, &doors, wanted, flow, PATIENCE).await?;
+    let (wish, plan) = planned(app, &doors, wanted, flow, PATIENCE, None).await?;
     let findings = match flow {
         Flow::Up => preflight::findings(&doors, &wish.model).await?,
         Flow::Down => Vec::new(),
@@ -102,8 +105,13 @@ pub async fn resume(app: &App, run: &RunId, how: How) -> Result<RunReport, Refus
     let row = app.state.run(run).await.map_err(StoreError::into_failure)?;
     let (doors, carried) = lease::with::<_, Failure>(app, &row.platform, &how.stop, async |lease| {
         let doors = doors::open(app).await?;
-        let carried = local(app, &doors).resume(&lease, run, how.options()).await.map(|_| ());
-        Ok((doors, carried))
+        let engine = local(app, &doors);
+        let work = engine.resume(&lease, run, how.options());
+        let carried = match kept::recall::<Model>(app, run, Kept::Wish)? {
+            Some(model) => life::while_working(&doors, &model, app.clock.clone(), work).await,
+            None => work.await,
+        };
+        Ok((doors, carried.map(|_| ())))
     })
     .await?;
     let report = report(app, run, carried).await?;
@@ -126,13 +134,18 @@ async fn start(
         // Under the lease: the ledger that the plan is made from cannot change any more. A state directory that cannot
         // be written has been said by now, in better words than the doors have for their own folders in it.
         let doors = doors::open(app).await?;
-        let (wish, plan) = planned(app, &doors, wanted, flow, patience).await?;
+        if how.life.is_some() {
+            life::possible(&doors, &wanted.model).await?;
+        }
+        let (wish, plan) = planned(app, &doors, wanted, flow, patience, how.life.clone()).await?;
         if flow == Flow::Up {
             let findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
             kept::keep(app, &run, Kept::Findings, &findings)?;
         }
         kept::keep(app, &run, Kept::Wish, &wish.model)?;
-        let carried = local(app, &doors).start(&lease, run.clone(), plan, how.options()).await;
+        let engine = local(app, &doors);
+        let work = engine.start(&lease, run.clone(), plan, how.options());
+        let carried = life::while_working(&doors, &wish.model, app.clock.clone(), work).await;
         Ok((doors, wish, carried.map(|_| ())))
     })
     .await?;
@@ -158,9 +171,11 @@ async fn planned(
     wanted: &Wanted,
     flow: Flow,
     patience: Duration,
+    life: Option<Life>,
 ) -> Result<(Wish, Plan), Failure> {
     let ledger = status::ledger(app, &wanted.name()).await?;
-    let model = wanted.model.clone();
+    same_world(&ledger, &wanted.model)?;
+    let model = Model { life, ..wanted.model.clone() };
     match flow {
         Flow::Up => {
             let rendered = wish::render(doors, &model).await?;
@@ -181,6 +196,29 @@ async fn planned(
             Ok((wish, plan))
         }
     }
+}
+
+/// Refuses to make a platform in one world that is in another: what is there would be forgotten.
+fn same_world(ledger: &[LedgerEntry], model: &Model) -> Result<(), Failure> {
+    let of = |cluster: &str| model.clusters.iter().find(|it| it.name == cluster);
+    let elsewhere = ledger.iter().find_map(|entry| {
+        let (provider, cluster) = (entry.detail["provider"].as_str()?, entry.detail["cluster"].as_str()?);
+        let kind = &of(cluster)?.provider.kind;
+        let there = provider.strip_suffix(wish::EMULATED);
+        (there.unwrap_or(provider) == kind && kind != DEFAULT_PROVIDER && there.is_some() != model.emulated)
+            .then_some((cluster, there.is_some()))
+    });
+    let Some((cluster, emulated)) = elsewhere else { return Ok(()) };
+    let (is, hint) = match emulated {
+        true => ("in the sandbox", "give `--sandbox`; or remove it there first: `platform down --sandbox`"),
+        false => ("a real one", "leave `--sandbox` out; or use another state directory: `--state PATH`"),
+    };
+    Err(Failure::new(
+        Code::new("P0808"),
+        Class::Config,
+        format!("cluster `{cluster}` of platform `{}` is {is}, and was asked for elsewhere", model.platform),
+    )
+    .hint(hint))
 }
 
 /// Leaves out the clusters that were not chosen, and says whether there were any.

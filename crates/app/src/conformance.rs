@@ -48,6 +48,15 @@ pub async fn known(
     say: impl FnMut(&Checked),
 ) -> Result<Examined, Failure> {
     let Reach { provider: kind, request } = chosen(wanted, |_| true)?;
+    if let Some(kind) = kind.strip_suffix(wish::EMULATED) {
+        let state = app.sandbox.clone();
+        let Some(index) = doors::emulated(&state).iter().position(|(it, _)| *it == kind) else {
+            return Err(nobody(kind));
+        };
+        let make: Make = Arc::new(move || doors::emulated(&state).swap_remove(index).1);
+        let description = make().describe().await?;
+        return outside(make, &description, request, levels, say).await;
+    }
     for (index, provider) in doors::providers(&app.dir).iter().enumerate() {
         let description = provider.describe().await?;
         if description.kind == kind {
@@ -112,6 +121,9 @@ async fn outside(
         let mut subject = Outside::new(make.clone(), request);
         if description.capabilities.checks_epochs {
             subject = subject.with_epochs();
+        }
+        if description.capabilities.sweeps {
+            subject = subject.that_sweeps();
         }
         Ok(if description.capabilities.makes_clusters { subject } else { subject.found() })
     };

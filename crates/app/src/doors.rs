@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use async_trait::async_trait;
 use platform_artifact::{Artifacts, Sources};
-use platform_flows::{Doors, doors::Network, trees::TreeStore};
+use platform_flows::{Doors, doors::Network, trees::TreeStore, wish::EMULATED};
 use platform_gitops::Git;
 use platform_provider::Provider;
+use platform_provider_kind::{Kind, Programs};
 use platform_provider_sandbox::{Connect, Connection, Place};
 use platform_spec::Failure;
 
@@ -21,7 +23,21 @@ pub(crate) fn providers(state: &Path) -> Vec<Arc<dyn Provider>> {
     vec![
         Arc::new(platform_provider_sandbox::Sandbox::new(Arc::new(Started(state.to_owned())))),
         Arc::new(platform_provider_existing::Existing),
+        // Not below the state: whoever else works with the same engine for this user has to know of `kind` at work.
+        Arc::new(Kind::new(Programs::default(), place::cache_dir(state).join("kind"))),
     ]
+}
+
+/// The providers that have an emulated cloud of their own in the sandbox of a state directory; by kind.
+pub(crate) fn emulated(state: &Path) -> Vec<(&'static str, Arc<dyn Provider>)> {
+    let program = std::env::current_exe().unwrap_or_else(|_| "platform".into());
+    let play = |name: &str| -> Vec<OsString> {
+        let words = ["sandbox".into(), "play".into(), "--state".into(), state.as_os_str().to_owned()];
+        std::iter::once(program.clone().into()).chain(words).chain([name.into(), "--".into()]).collect()
+    };
+    let programs =
+        Programs { kind: play("kind"), engine: play("docker"), elsewhere: true, ..Programs::default() };
+    vec![("kind", Arc::new(Kind::new(programs, state.join("sandbox").join("kind"))))]
 }
 
 /// The sandbox of a state directory, started when it is needed.
@@ -42,8 +58,11 @@ impl Connect for Started {
 /// `P0301` without a usable `git`; a wrong mirror.
 pub(crate) async fn open(app: &App) -> Result<Arc<Doors>, Failure> {
     let mut kinds = BTreeMap::new();
-    for provider in providers(&app.dir) {
+    for provider in providers(&app.sandbox) {
         kinds.insert(provider.describe().await?.kind, provider);
+    }
+    for (kind, provider) in emulated(&app.sandbox) {
+        kinds.insert(format!("{kind}{EMULATED}"), provider);
     }
     let artifacts = Artifacts::new(Sources::from_env(place::cache_dir(&app.dir).join("artifacts")))?;
     let git = Git::find(app.dir.join("git")).await?;

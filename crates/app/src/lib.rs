@@ -6,6 +6,9 @@
 //! | [`specs`] | spec files: finding, checking, starting one |
 //! | [`carry`] | plans, and carrying them out: up, down, resume |
 //! | [`simulate`] | the same in virtual time, against emulated clouds in this process |
+//! | [`verify`] | whether what is there answers as it should |
+//! | [`life`], [`sweep`] | clusters that end by themselves, and removing those whose time is over |
+//! | [`ci`] | the nightly run: a matrix of specs and versions, each made, tried and removed |
 //! | [`conformance`] | a provider, examined in the behaviours that every provider must show |
 //! | [`render`] | the blueprint's files: made, written, compared with Git |
 //! | [`providers`] | the providers that this program has |
@@ -21,6 +24,7 @@
 //! | `lease` | the right to change a platform, kept as long as the work lasts |
 
 pub mod carry;
+pub mod ci;
 pub mod clusters;
 pub mod conformance;
 mod doors;
@@ -28,6 +32,7 @@ pub mod holder;
 mod inventory;
 mod kept;
 mod lease;
+pub mod life;
 pub mod locks;
 pub mod place;
 mod preflight;
@@ -42,6 +47,8 @@ pub mod specs;
 pub mod state;
 pub mod status;
 pub mod stop;
+pub mod sweep;
+pub mod verify;
 
 pub use refusal::Refusal;
 pub use state::App;

@@ -32,6 +32,15 @@ pub fn state_dir(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     })
 }
 
+/// The variable that names the state directory whose sandbox is meant, where it is not one's own.
+pub(crate) const SANDBOX_OF: &str = "PLATFORM_SANDBOX_OF";
+
+/// The state directory whose sandbox clusters are made in.
+pub(crate) fn sandbox_home(state: &Path) -> PathBuf {
+    let elsewhere = std::env::var_os(SANDBOX_OF).map(PathBuf::from).filter(|path| path.is_absolute());
+    elsewhere.unwrap_or_else(|| state.to_owned())
+}
+
 /// Where files from outside are kept that can be had again: `platform` in the XDG cache directory, or else a folder in
 /// the state directory.
 pub fn cache_dir(state: &Path) -> PathBuf {

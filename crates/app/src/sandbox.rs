@@ -10,12 +10,13 @@ use std::{
 };
 
 use platform_sandbox::{
+    containers::{Ask, client},
     parts::faults::{Script, Standing, script},
     process::{self, Connection, Control, ControlError, Place},
 };
 use platform_spec::{Class, Code, Failure};
 
-pub use platform_sandbox::{parts::calls::Call, process::Status};
+pub use platform_sandbox::{containers::Said, parts::calls::Call, process::Status};
 
 /// How long a sandbox may take until it answers. It opens a database and some sockets; a machine that is busy with
 /// something else may be slow.
@@ -202,6 +203,37 @@ impl Sandbox {
         self.start(None).await?;
         let connection = self.place.connected().map_err(|error| self.mute().caused_by(&error))?;
         connection.ok_or_else(|| self.mute())
+    }
+
+    /// Plays a program of the emulated container engine, and does here to files what it does to files; its exit code. It is
+    /// started when it does not run.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`]; `P0803` when it goes away in the middle.
+    pub async fn play(
+        &self,
+        program: &str,
+        arguments: Vec<String>,
+        say: &mut (dyn FnMut(Said) + Send),
+    ) -> Result<i32, Failure> {
+        self.start(None).await?;
+        let ask = Ask::here(program, arguments, std::env::vars());
+        let mut unwritten = None;
+        let code = self
+            .control()
+            .play(&ask, &mut |said| match client::perform(&said) {
+                Ok(()) => say(said),
+                Err(error) => drop(unwritten.get_or_insert(error)),
+            })
+            .await
+            .map_err(|error| self.silent(error))?;
+        Ok(match unwritten {
+            None => code,
+            Some(error) => {
+                say(Said::Err(format!("ERROR: {error}\n")));
+                1
+            }
+        })
     }
 
     /// Serves it in this process until it is told to stop.

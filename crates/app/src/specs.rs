@@ -10,9 +10,9 @@ use std::{
 use jiff::Timestamp;
 use platform_blueprint::{Blueprint, BlueprintError};
 use platform_spec::{
-    Class, Code, Failure, Model, Platform, PlatformName, derive, did_you_mean, parse,
+    Class, Code, Failure, Model, Parsed, Platform, PlatformName, derive, did_you_mean, parse, parse_emulated,
     report::{Finding, Severity},
-    starter::{STARTERS, starter},
+    starter::{STARTERS, emulated, starter},
 };
 
 use crate::{Refusal, place};
@@ -22,6 +22,9 @@ pub const DEFAULT_FILE: &str = "platform.yaml";
 
 /// The provider of a starter spec when none is named.
 pub const DEFAULT_PROVIDER: &str = "sandbox";
+
+/// Providers that have an emulated cloud, besides [`DEFAULT_PROVIDER`], which is nothing else.
+const EMULATED: [&str; 1] = ["kind"];
 
 /// The blueprint that starter specs use.
 pub const STARTER_BLUEPRINT: &str = "starter";
@@ -40,6 +43,8 @@ pub struct Chosen {
     pub or_starter: bool,
     /// The state directory asked for: the sandbox of a starter spec is below it.
     pub state: Option<PathBuf>,
+    /// Its clusters are to be made in emulated clouds.
+    pub emulated: bool,
 }
 
 /// A spec that may be acted upon.
@@ -73,7 +78,7 @@ impl Wanted {
 /// provider was chosen that it does not have.
 pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
     let text = text_of(chosen)?;
-    let findings = findings(&text.name, &text.text);
+    let findings = findings(&text.name, &text.text, chosen.emulated);
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(invalid(&text.name, findings));
     }
@@ -91,10 +96,37 @@ pub fn load_for_removal(chosen: &Chosen) -> Result<Wanted, Refusal> {
 
 fn read_spec(chosen: &Chosen, text: Text) -> Result<Wanted, Refusal> {
     let Text { name, text, revision, starter } = text;
-    let parsed = parse(&name, &text).map_err(|findings| invalid(&name, findings))?;
-    let model = derive(&parsed.platform);
+    let parsed = read_as(&name, &text, chosen.emulated).map_err(|findings| invalid(&name, findings))?;
+    let mut model = derive(&parsed.platform);
+    if chosen.emulated {
+        emulate(&mut model)?;
+    }
     let only = select(&model, chosen)?;
     Ok(Wanted { platform: parsed.platform, model, only, revision, findings: parsed.findings, starter })
+}
+
+/// Sends every provider of a model to its emulated cloud.
+///
+/// # Errors
+/// `P0807` when one has none.
+fn emulate(model: &mut Model) -> Result<(), Failure> {
+    let none = |kind: &str| kind != DEFAULT_PROVIDER && !EMULATED.contains(&kind);
+    if let Some(cluster) = model.clusters.iter().find(|cluster| none(&cluster.provider.kind)) {
+        let kind = &cluster.provider.kind;
+        let failure = Failure::new(
+            Code::new("P0807"),
+            Class::Config,
+            format!("provider `{kind}` of cluster `{}` has no emulated cloud", cluster.name),
+        );
+        return Err(match kind.as_str() {
+            "existing" => failure
+                .because("its clusters are there already, and are only used")
+                .hint("leave `--sandbox` out, or name a provider that makes clusters: `platform up --provider kind --sandbox`"),
+            _ => failure.hint(format!("those that have one: {DEFAULT_PROVIDER}, {}", EMULATED.join(", "))),
+        });
+    }
+    model.emulated = true;
+    Ok(())
 }
 
 /// A spec before it is parsed.
@@ -109,7 +141,7 @@ fn text_of(chosen: &Chosen) -> Result<Text, Failure> {
     if chosen.file.is_none() && !Path::new(DEFAULT_FILE).exists() {
         let provider = chosen.provider.as_deref().or(chosen.or_starter.then_some(DEFAULT_PROVIDER));
         if let Some(provider) = provider {
-            let text = starter_of(provider, chosen.state.as_deref())?;
+            let text = starter_text(provider, chosen.state.as_deref(), chosen.emulated)?;
             let name = format!("the starter spec of `{provider}`");
             return Ok(Text { name, text, revision: Timestamp::now(), starter: Some(provider.to_owned()) });
         }
@@ -127,6 +159,10 @@ fn text_of(chosen: &Chosen) -> Result<Text, Failure> {
 /// # Errors
 /// `P0913` when there is none for the provider, `P0902` without a place for the state.
 pub fn starter_of(provider: &str, state: Option<&Path>) -> Result<String, Failure> {
+    starter_text(provider, state, false)
+}
+
+fn starter_text(provider: &str, state: Option<&Path>, in_emulation: bool) -> Result<String, Failure> {
     let state = std::path::absolute(place::state_dir(state)?).map_err(|error| {
         Failure::new(
             Code::new("P0902"),
@@ -135,7 +171,8 @@ pub fn starter_of(provider: &str, state: Option<&Path>) -> Result<String, Failur
         )
         .caused_by(&error)
     })?;
-    starter(provider, &state).ok_or_else(|| no_starter("provider", provider))
+    let text = if in_emulation { emulated(provider, &state) } else { starter(provider, &state) };
+    text.ok_or_else(|| no_starter("provider", provider))
 }
 
 /// More than any spec has: two hundred tenants on fifty clusters need a quarter of a megabyte.
@@ -257,14 +294,14 @@ pub struct Checked {
 /// `P0912` when it cannot be read. What is wrong in it is no error here.
 pub fn check(file: &Path) -> Result<Checked, Failure> {
     let text = read(file)?;
-    let findings = findings(&file.display().to_string(), &text);
+    let findings = findings(&file.display().to_string(), &text, false);
     Ok(Checked { text, findings })
 }
 
 /// Everything that is wrong with a spec, in the order of the file: what the spec itself says, and once that is right,
 /// what its blueprint says.
-fn findings(name: &str, text: &str) -> Vec<Finding> {
-    match parse(name, text) {
+fn findings(name: &str, text: &str, in_emulation: bool) -> Vec<Finding> {
+    match read_as(name, text, in_emulation) {
         Ok(parsed) => {
             let mut findings = parsed.findings;
             findings.extend(of_blueprint(name, text, &parsed.platform));
@@ -273,6 +310,11 @@ fn findings(name: &str, text: &str) -> Vec<Finding> {
         }
         Err(findings) => findings,
     }
+}
+
+/// Reads a spec, for real clouds or for emulated ones.
+fn read_as(name: &str, text: &str, in_emulation: bool) -> Result<Parsed, Vec<Finding>> {
+    if in_emulation { parse_emulated(name, text) } else { parse(name, text) }
 }
 
 /// Whether this program has the blueprint that the spec names, and whether that can make what the spec asks for.

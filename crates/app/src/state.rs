@@ -18,6 +18,8 @@ use crate::{holder, place};
 #[derive(Clone)]
 pub struct App {
     pub(crate) dir: PathBuf,
+    /// Whose sandbox: the state directory that it is below. Another one's where several states share a world.
+    pub(crate) sandbox: PathBuf,
     pub(crate) state: Sqlite,
     pub(crate) holder: Holder,
     pub(crate) clock: Arc<dyn Clock>,
@@ -47,6 +49,15 @@ impl App {
     }
 
     fn with(state: Sqlite, dir: PathBuf) -> Self {
-        Self { dir, state, holder: holder::this_process(), clock: Arc::new(SystemClock::start()) }
+        let sandbox = place::sandbox_home(&dir);
+        Self { dir, sandbox, state, holder: holder::this_process(), clock: Arc::new(SystemClock::start()) }
+    }
+
+    /// A state of its own in another directory, in the same world.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub(crate) async fn beside(&self, dir: &Path) -> Result<Self, Failure> {
+        Ok(Self { sandbox: self.sandbox.clone(), ..Self::open(Some(dir)).await? })
     }
 }

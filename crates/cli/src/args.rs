@@ -1,8 +1,9 @@
 //! The words a person may type, and the flags common to all verbs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
+use jiff::SignedDuration;
 use platform_app::specs::Chosen;
 use platform_spec::{Class, Code, Failure};
 
@@ -61,6 +62,9 @@ pub struct Common {
     /// Only the clusters of this provider; with no spec file, the starter spec of that provider
     #[arg(long, global = true, value_name = "P")]
     pub provider: Option<String>,
+    /// Make clusters in emulated clouds on this machine, whatever their provider
+    #[arg(long, global = true)]
+    pub sandbox: bool,
     /// Ask nothing
     #[arg(short, long, global = true)]
     pub yes: bool,
@@ -103,8 +107,15 @@ impl Common {
             clusters: self.cluster.clone(),
             or_starter: false,
             state: self.state_dir(),
+            emulated: self.sandbox,
         }
     }
+}
+
+/// `90s`, `10m`, `1h 30m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(parsed).map_err(|_| "it is negative".to_owned())
 }
 
 /// What stdout carries.
@@ -121,13 +132,16 @@ fn meant(verb: &str) -> &'static [&'static str] {
         "init" => &["file", "state", "provider"],
         "simulate" => &["file", "cluster", "provider", "max_parallel"],
         "sandbox" => &["state", "yes"],
-        "conformance" => &["file", "state", "cluster", "provider", "yes"],
-        "kubeconfig" => &["file", "state", "cluster", "provider"],
+        "conformance" => &["file", "state", "cluster", "provider", "sandbox", "yes"],
+        "kubeconfig" => &["file", "state", "cluster", "provider", "sandbox"],
         "validate" => &["file"],
         "render" => &["file", "state", "provider"],
-        "plan" => &["file", "state", "cluster", "provider"],
-        "up" => &["file", "state", "cluster", "provider", "max_parallel"],
-        "down" => &["file", "state", "cluster", "provider", "yes", "max_parallel"],
+        "plan" => &["file", "state", "cluster", "provider", "sandbox"],
+        "up" => &["file", "state", "cluster", "provider", "sandbox", "max_parallel"],
+        "down" => &["file", "state", "cluster", "provider", "sandbox", "yes", "max_parallel"],
+        "verify" => &["file", "state", "cluster", "provider", "sandbox"],
+        "sweep" => &["file", "state", "provider", "sandbox", "yes"],
+        "ci" => &["file", "state", "provider", "sandbox", "max_parallel"],
         "resume" => &["state", "yes", "max_parallel"],
         "status" | "runs" | "run" | "lock" => &["state"],
         _ => &[],

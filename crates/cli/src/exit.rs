@@ -28,6 +28,8 @@ pub enum Exit {
     TryAgain,
     /// Stopped by a signal; resumable.
     Interrupted,
+    /// As a program ended that was played.
+    Played(u8),
 }
 
 impl Exit {
@@ -44,6 +46,7 @@ impl Exit {
             Self::TryAgain => 75,
             // As a shell reports a program that died of SIGINT.
             Self::Interrupted => 130,
+            Self::Played(code) => code,
         }
     }
 
@@ -62,13 +65,15 @@ impl Exit {
         match code {
             "P0708" => Self::Rejected,
             // Somebody else holds the lock, or has taken it from us, or will not have it taken away, or is writing.
-            "P0101" | "P0102" | "P0110" | "P0910" => Self::TryAgain,
+            "P0101" | "P0102" | "P0110" | "P0910" | "P0921" => Self::TryAgain,
             // A run that does not exist is a wrong argument.
             "P0104" => Self::Invalid,
             // The spec asks for a blueprint, parameters or add-ons that there are not.
             "P0601" | "P0603" | "P0609" => Self::Invalid,
             // Not the command line's fault: files that cannot be written, and the program itself.
-            "P0906" | "P0914" | "P0919" | "P0999" => Self::Failed,
+            "P0906" | "P0914" | "P0919" | "P0923" | "P0924" | "P0925" | "P0926" | "P0927" | "P0999" => {
+                Self::Failed
+            }
             code if code.starts_with("P00") || code.starts_with("P09") => Self::Invalid,
             _ => Self::Failed,
         }
@@ -211,6 +216,8 @@ mod tests {
             ("P0999", 1),
             ("P0101", 75),
             ("P0110", 75),
+            ("P0921", 75),
+            ("P0922", 2),
         ];
         for (code, exit) in table {
             assert_eq!(Exit::of_failure(&failure(code)).code(), exit, "{code}");

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    platform_app::ci::end_with_parent();
     let cli = match args::read() {
         Ok(cli) => cli,
         Err(refusal) => return args::refuse(&refusal).into(),

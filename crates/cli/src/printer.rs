@@ -121,6 +121,12 @@ impl Printer {
         self.write_err(&line);
     }
 
+    /// Writes to stderr what another program wrote there.
+    pub fn as_it_is(&self, text: impl Display) {
+        // There is no third channel to complain on.
+        let _ = write!(io::stderr(), "{text}");
+    }
+
     /// Writes a question to stderr, without a line's end.
     pub fn ask(&self, question: impl Display) {
         let mut err = AutoStream::new(io::stderr(), self.colour);

@@ -2,6 +2,7 @@
 //! and reports.
 
 mod carry;
+mod ci;
 mod completions;
 mod confirm;
 mod conformance;
@@ -21,8 +22,10 @@ mod sandbox;
 mod schema;
 mod simulate;
 mod status;
+mod sweep;
 mod up;
 mod validate;
+mod verify;
 
 use std::{io, path::Path};
 
@@ -44,6 +47,9 @@ pub enum Verb {
     Resume(resume::Args),
     Down(down::Args),
     Status(status::Args),
+    Verify(verify::Args),
+    Sweep(sweep::Args),
+    Ci(ci::Args),
     Runs(runs::Args),
     Run(run::Args),
     Lock(lock::Args),
@@ -74,6 +80,9 @@ pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit,
         Verb::Resume(args) => Ok(resume::run(&args, common, printer).await),
         Verb::Down(args) => Ok(down::run(&args, common, printer).await),
         Verb::Status(args) => status::run(&args, &look().await?, printer).await,
+        Verb::Verify(_) => verify::run(common, printer).await,
+        Verb::Sweep(args) => sweep::run(&args, common, printer).await,
+        Verb::Ci(args) => ci::run(&args, common, printer).await,
         Verb::Runs(args) => runs::run(&args, &look().await?, printer).await,
         Verb::Run(args) if args.only_looks() => run::run(&args, &look().await?, printer).await,
         Verb::Run(args) => run::run(&args, &app().await?, printer).await,

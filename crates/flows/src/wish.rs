@@ -33,6 +33,7 @@ pub struct Wish {
 }
 
 /// What rendering gives: trees by repository, and the Applications that must be healthy in the end.
+#[derive(Clone)]
 pub struct Rendered {
     /// Trees by repository.
     pub trees: Trees,
@@ -161,8 +162,24 @@ pub fn reach(model: &Model, cluster: &model::Cluster) -> Reach {
         spec: cluster.settings.clone(),
         credentials: cluster.provider.credentials_ref.clone(),
         tags: model.labels.clone(),
+        life: model.life.clone(),
     };
-    Reach { provider: cluster.provider.kind.clone(), request }
+    Reach { provider: implementation(model, &cluster.provider.kind), request }
+}
+
+/// What the names end in under which [`Doors`] have providers that lead to emulated clouds.
+pub const EMULATED: &str = "@sandbox";
+
+/// The one that is nothing else.
+const SANDBOX: &str = "sandbox";
+
+/// By which name [`Doors`] have the provider of a kind. It stands in every plan, so that a run that was begun in an emulated
+/// cloud ends there.
+pub(crate) fn implementation(model: &Model, kind: &str) -> String {
+    match model.emulated && kind != SANDBOX {
+        true => format!("{kind}{EMULATED}"),
+        false => kind.to_owned(),
+    }
 }
 
 /// A rendered tree as Git takes it.

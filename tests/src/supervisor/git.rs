@@ -29,17 +29,18 @@ struct Backend {
 }
 
 pub(super) async fn start(site: &Site) -> Result<(), BoxError> {
-    let login = STANDARD.encode(format!("{GIT_USER}:{}", site.facts.git_password));
-    let backend = Arc::new(Backend {
-        root: site.dir().join("git"),
-        home: site.dir().join("home"),
-        path: site.path.clone(),
-        authorization: format!("Basic {login}"),
-    });
+    let (root, home) = (site.dir().join("git"), site.dir().join("home"));
+    let router = router(root, home, site.path.clone(), &site.facts.git_password);
     let listener = TcpListener::bind(GIT).await?;
-    let router = Router::new().fallback(serve).with_state(backend);
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(())
+}
+
+/// Serves the bare repositories below `root` to whoever knows the password.
+pub(crate) fn router(root: PathBuf, home: PathBuf, path: String, password: &str) -> Router {
+    let login = STANDARD.encode(format!("{GIT_USER}:{password}"));
+    let backend = Backend { root, home, path, authorization: format!("Basic {login}") };
+    Router::new().fallback(serve).with_state(Arc::new(backend))
 }
 
 async fn serve(State(backend): State<Arc<Backend>>, request: Request) -> Response {

@@ -3,7 +3,7 @@
 
 mod control_plane;
 mod dns;
-mod git;
+pub(crate) mod git;
 mod kubelet;
 mod pods;
 mod s3;

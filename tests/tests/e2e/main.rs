@@ -2,13 +2,16 @@
 
 mod aside;
 mod bed;
+mod kind;
 mod kube;
 mod kubelet;
+mod nightly;
 mod platform;
 mod sandbox_behaviours;
 mod sandbox_conformance;
 mod sandbox_dns;
 mod sandbox_faults;
+mod sandbox_kind;
 mod sandbox_kubectl;
 mod sandbox_locks;
 mod sandbox_merge;

@@ -2,9 +2,10 @@
 //! is one cluster and a platform takes half a minute to come up, so a life holds more than one hardship.
 
 mod credentials;
-mod killed;
+pub(crate) mod killed;
 mod moved;
 mod secrets;
+mod served;
 mod stopped;
 mod whole;
 mod wrong;

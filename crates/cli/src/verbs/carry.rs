@@ -25,6 +25,7 @@ impl Carried {
             notices: Some(self.notices.clone()),
             max_parallel: common.max_parallel.map(usize::from),
             confirmed,
+            life: None,
         }
     }
 }

@@ -1,13 +1,16 @@
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use platform_app::{App, carry, specs};
 
 use super::{
     carry::{Carried, carried},
     confirm,
 };
-use crate::{args::Common, exit::Exit, printer::Printer};
+use crate::{
+    args::{Common, duration},
+    exit::Exit,
+    printer::Printer,
+};
 
 /// Remove the platform
 ///
@@ -24,12 +27,6 @@ pub struct Args {
     /// How long to wait for what is being deleted before it is reported as left behind
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     wait: Duration,
-}
-
-/// `90s`, `10m`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(parsed).map_err(|_| "it is negative".to_owned())
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use platform_app::{
     Refusal, place,
-    sandbox::{Call, Sandbox, Started, Status},
+    sandbox::{Call, Said, Sandbox, Started, Status},
 };
 use platform_spec::{Class, Code, Failure};
 use serde_json::json;
@@ -57,6 +57,15 @@ enum What {
         /// Only those after this number
         #[arg(long, value_name = "N", default_value_t = 0)]
         after: u64,
+    },
+    /// Play a program of the container engine that providers find with `--sandbox`
+    #[command(hide = true)]
+    Play {
+        /// `kind`, or `docker`
+        program: String,
+        /// What it is given
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<String>,
     },
     /// Run it in the foreground
     Serve {
@@ -127,6 +136,15 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
                 true => printer.json(&json!({"schema": "platform.sandbox-calls/v1", "calls": calls})),
                 false => printer.text(calls_table(&calls)),
             }
+        }
+        What::Play { program, arguments } => {
+            let say = &mut |said| match said {
+                Said::Out(text) => printer.text(text),
+                Said::Err(text) => printer.as_it_is(text),
+                Said::File { .. } | Said::Ended(_) => {}
+            };
+            let code = sandbox.play(program, arguments.clone(), say).await?;
+            return Ok(Exit::Played(u8::try_from(code).unwrap_or(1)));
         }
         What::Serve { faults } => sandbox.serve(faults.as_deref()).await?,
     }

@@ -1,7 +1,17 @@
-use platform_app::{App, carry, specs};
+use std::time::Duration;
+
+use platform_app::{
+    App,
+    carry::{self, How},
+    life, specs,
+};
 
 use super::carry::{Carried, carried};
-use crate::{args::Common, exit::Exit, printer::Printer};
+use crate::{
+    args::{Common, duration},
+    exit::Exit,
+    printer::Printer,
+};
 
 /// Create or repair everything the spec asks for
 ///
@@ -11,10 +21,15 @@ use crate::{args::Common, exit::Exit, printer::Printer};
 /// The first Ctrl-C starts nothing new and lets running calls finish; the second stops at once. Both leave a run that
 /// can be resumed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  platform up\n  platform up --file demo.yaml --output json")]
-pub struct Args {}
+#[command(after_help = "Examples:\n  platform up\n  platform up --file demo.yaml --output json\n  \
+    platform up --provider kind --ttl 60m")]
+pub struct Args {
+    /// Let the clusters that are made end by themselves after this time: then `platform sweep` removes them [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    ttl: Option<Duration>,
+}
 
-pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
+pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("up", printer, async |carried: &Carried| {
         let wanted = specs::load(&common.chosen_or_starter())?;
         if let Some(provider) = &wanted.starter {
@@ -25,7 +40,8 @@ pub async fn run(_args: &Args, common: &Common, printer: &Printer) -> Exit {
         }
         printer.findings(&wanted.findings);
         let app = App::open(common.state_dir().as_deref()).await?;
-        carry::up(&app, &wanted, carried.how(common, false)).await
+        let life = args.ttl.map(life::lasting);
+        carry::up(&app, &wanted, How { life, ..carried.how(common, false) }).await
     })
     .await
 }

@@ -89,7 +89,7 @@ fn served_by(model: &Model, zone: &model::DnsZone) -> Option<Served> {
         config: json!(provider.config),
         credentials: provider.credentials_ref.clone(),
     };
-    Some(Served::Provider { provider: provider.kind.clone(), request })
+    Some(Served::Provider { provider: crate::wish::implementation(model, &provider.kind), request })
 }
 
 /// Input of both steps.

@@ -11,7 +11,7 @@ use platform_kube::{
     inventory::{Remaining, Search},
 };
 use platform_provider::{Observation, resource::CONTROL_PLANE};
-use platform_spec::{Failure, LedgerChange, event::LedgerEntry};
+use platform_spec::{Class, Failure, LedgerChange, event::LedgerEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -64,6 +64,12 @@ pub(crate) async fn reach_if_there(doors: &Doors, reach: &Reach) -> Result<Optio
     let look = reach.request.call(CONTROL_PLANE, "", 0);
     match doors.provider(&reach.provider)?.observe(&look).await {
         Ok(Observation::Absent) => Ok(None),
+        // Begun and not finished: what has no access yet has nothing in it.
+        Ok(Observation::InProgress(_) | Observation::Present { differs: Some(_), .. })
+            if refusal.class == Class::NotFound =>
+        {
+            Ok(None)
+        }
         _ => Err(refusal),
     }
 }

@@ -19,10 +19,10 @@ const TAKES: (Duration, Duration) = (Duration::from_secs(35), Duration::from_sec
 const SEED: &str = "PLATFORM_E2E_SEED";
 
 /// Moments to be killed at.
-struct Die(u64);
+pub(crate) struct Die(u64);
 
 impl Die {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let given = std::env::var(SEED).ok().map(|seed| seed.parse().expect("PLATFORM_E2E_SEED is a number"));
         let seed = given.unwrap_or_else(|| {
             let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970");
@@ -37,7 +37,7 @@ impl Die {
     }
 
     /// Between zero and twice a share of `whole`, so that `parts` moments one after another fill it on average.
-    fn moment(&mut self, whole: Duration, parts: u32) -> Duration {
+    pub(crate) fn moment(&mut self, whole: Duration, parts: u32) -> Duration {
         // A linear congruential generator is random enough for moments, and a seed replays it.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let most = u64::try_from((whole * 2 / (parts + 1)).as_millis()).expect("it is short");

@@ -1,0 +1,191 @@
+//! The provider's section of the spec.
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+use platform_spec::{Class, Code, Failure};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The provider's section of the spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub engine: Option<Engine>,
+    pub image: Option<String>,
+    pub network: Option<String>,
+    pub listen_address: Option<IpAddr>,
+    pub api_server_port: Option<u16>,
+    pub port_mappings: Vec<PortMapping>,
+    pub extra_mounts: Vec<Mount>,
+    pub registry_mirrors: BTreeMap<String, Vec<String>>,
+    pub containerd_config_patches: Vec<String>,
+    pub kubeadm_config_patches: Vec<String>,
+    pub feature_gates: BTreeMap<String, bool>,
+    pub runtime_config: BTreeMap<String, String>,
+    pub registry: Option<Registry>,
+    pub images: Images,
+}
+
+/// A container engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    Docker,
+    Podman,
+    Nerdctl,
+}
+
+impl Engine {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Nerdctl => "nerdctl",
+        }
+    }
+}
+
+/// A port of this machine that leads to one of the node on which ingress runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PortMapping {
+    pub host_port: u16,
+    pub container_port: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+}
+
+/// What goes through a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// A folder of the engine's machine that every node sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Mount {
+    pub host_path: PathBuf,
+    pub container_path: PathBuf,
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// A registry beside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Registry {
+    /// What it is run from.
+    pub image: String,
+    /// Where it listens, in its container.
+    #[serde(default = "registry_port")]
+    pub port: u16,
+    /// Where people push to, on this machine. Absent: only the cluster reaches it.
+    #[serde(default)]
+    pub host_port: Option<u16>,
+}
+
+fn registry_port() -> u16 {
+    5000
+}
+
+/// What the nodes are to have without pulling it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Images {
+    /// Images of the engine, by name.
+    pub names: Vec<String>,
+}
+
+impl Config {
+    /// Reads the section.
+    ///
+    /// # Errors
+    /// P1004 when it has words that are not known.
+    pub fn read(config: &Value) -> Result<Self, Failure> {
+        let read = match config {
+            Value::Null => Self::default(),
+            given => Self::deserialize(given).map_err(wrong)?,
+        };
+        for path in read.extra_mounts.iter().flat_map(|mount| [&mount.host_path, &mount.container_path]) {
+            if !path.is_absolute() {
+                return Err(wrong(format!(
+                    "`extraMounts` has `{}`, which is no absolute path",
+                    path.display()
+                )));
+            }
+        }
+        for host in read.registry_mirrors.keys() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+            if host.is_empty() || !(host == "*" || host.chars().all(plain)) {
+                return Err(wrong(format!("`registryMirrors` has `{host}`, which is no registry's name")));
+            }
+        }
+        if let Some(url) = read.registry_mirrors.values().flatten().find(|url| !is_url(url)) {
+            return Err(wrong(format!(
+                "`registryMirrors` has `{url}`, which is neither http://… nor https://…"
+            )));
+        }
+        Ok(read)
+    }
+
+    /// What it may hold, as JSON Schema.
+    pub fn schema() -> Value {
+        let text = |why: &str| json!({ "type": "string", "description": why });
+        let texts = |why: &str| json!({ "type": "array", "items": { "type": "string" }, "description": why });
+        let port = json!({ "type": "integer", "minimum": 1, "maximum": 65535 });
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "engine": { "enum": ["docker", "podman", "nerdctl"], "description": "Whose containers the nodes are. Absent: the first that is there." },
+                "image": text("The nodes' image, best with its digest: `kindest/node:v1.36.3@sha256:…`. Absent: by the Kubernetes version, or else kind's own."),
+                "network": text("A network of the engine that is there already. Absent: one is made for the cluster, and removed with it."),
+                "listenAddress": text("Where the ports of this machine listen. Absent: 127.0.0.1."),
+                "apiServerPort": port,
+                "portMappings": { "type": "array", "description": "Ports besides the cluster's `ports`.", "items": {
+                    "type": "object", "additionalProperties": false, "required": ["hostPort", "containerPort"],
+                    "properties": {
+                        "hostPort": port, "containerPort": port, "listenAddress": text("As above."),
+                        "protocol": { "enum": ["TCP", "UDP", "SCTP"] },
+                    },
+                } },
+                "extraMounts": { "type": "array", "description": "Folders of this machine that every node sees.", "items": {
+                    "type": "object", "additionalProperties": false, "required": ["hostPath", "containerPath"],
+                    "properties": { "hostPath": { "type": "string" }, "containerPath": { "type": "string" }, "readOnly": { "type": "boolean" } },
+                } },
+                "registryMirrors": { "type": "object", "description": "By a registry's name (or `*`), where its images are pulled instead.",
+                    "additionalProperties": { "type": "array", "items": { "type": "string" } } },
+                "containerdConfigPatches": texts("As in kind's own configuration."),
+                "kubeadmConfigPatches": texts("As in kind's own configuration, for every node."),
+                "featureGates": { "type": "object", "additionalProperties": { "type": "boolean" } },
+                "runtimeConfig": { "type": "object", "additionalProperties": { "type": "string" } },
+                "registry": { "type": "object", "additionalProperties": false, "required": ["image"], "description": "A registry beside the cluster, mirror of nothing, reached by its nodes as `PLATFORM-CLUSTER-registry:PORT`.",
+                    "properties": { "image": { "type": "string" }, "port": port, "hostPort": port } },
+                "images": { "type": "object", "additionalProperties": false, "description": "What the nodes are to have without pulling it.",
+                    "properties": { "names": texts("Images that the engine has.") } },
+            },
+        })
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['"', '\n', ' ']))
+}
+
+/// A configuration that cannot be carried out.
+pub(crate) fn wrong(why: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        Code::new("P1004"),
+        Class::Config,
+        "could not use the configuration of a provider of kind `kind`",
+    )
+    .because(why)
+    .hint("`platform explain P1004` lists what it may hold")
+}

@@ -1,0 +1,108 @@
+//! What a cluster is made of.
+
+use platform_provider::{Resource, Retry, resource::CONTROL_PLANE};
+use platform_spec::{Class, Code, Failure};
+
+use crate::wish::Wish;
+
+/// The network of the cluster's containers.
+pub(crate) const NETWORK: &str = "network";
+/// The registry beside it.
+pub(crate) const REGISTRY: &str = "registry";
+/// What its nodes have without pulling it.
+pub(crate) const IMAGES: &str = "images";
+
+/// One part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Network,
+    Registry,
+    ControlPlane,
+    Images,
+}
+
+impl Part {
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Network => NETWORK,
+            Self::Registry => REGISTRY,
+            Self::ControlPlane => CONTROL_PLANE,
+            Self::Images => IMAGES,
+        }
+    }
+
+    /// By its id.
+    ///
+    /// # Errors
+    /// P0216 for one that there is none of. One that the spec has no more may still have to be removed.
+    pub fn of(id: &str) -> Result<Self, Failure> {
+        [Self::Network, Self::Registry, Self::ControlPlane, Self::Images]
+            .into_iter()
+            .find(|part| part.id() == id)
+            .ok_or_else(|| {
+                Failure::new(
+                    Code::new("P0216"),
+                    Class::Bug,
+                    format!("the provider `kind` has no resource `{id}`"),
+                )
+            })
+    }
+}
+
+impl Wish<'_> {
+    /// The graph.
+    pub fn resources(&self) -> Vec<Resource> {
+        let own_network = self.config.network.is_none();
+        let mut resources = Vec::new();
+        if own_network {
+            let title = format!("network `{}` of the container engine", self.network());
+            resources.push(Resource::new(NETWORK, &title, Retry::R1).takes(500, 120_000));
+        }
+        let on = |resource: Resource| if own_network { resource.needs(&[NETWORK]) } else { resource };
+        if let Some(registry) = &self.config.registry {
+            let title = format!("registry beside the cluster, of `{}`", registry.image);
+            let mut resource = on(Resource::new(REGISTRY, &title, Retry::R1).takes(3_000, 900_000));
+            // Its image may have to be pulled.
+            resource.call_timeout_ms = 300_000;
+            resources.push(resource);
+        }
+        let nodes = match self.nodes() {
+            1 => "one node".to_owned(),
+            n => format!("{n} nodes"),
+        };
+        let title = format!("kind cluster `{}` of {nodes}", self.stem());
+        // R1: one that was begun and broke off is removed and begun anew.
+        resources.push(on(Resource::new(CONTROL_PLANE, &title, Retry::R1).takes(40_000, 1_200_000)));
+        if !self.config.images.names.is_empty() {
+            let title = format!("{} images on every node", self.config.images.names.len());
+            let mut resource =
+                Resource::new(IMAGES, &title, Retry::R1).needs(&[CONTROL_PLANE]).takes(20_000, 1_200_000);
+            resource.call_timeout_ms = 300_000;
+            resources.push(resource);
+        }
+        resources
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform_provider::{ClusterRequest, resource::order};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_for_is_made() {
+        let ids = |config| {
+            let mut request = ClusterRequest::new("demo", "eu", "here");
+            request.config = config;
+            let resources = Wish::read(&request).expect("a good request").resources();
+            let ordered = order("kind", &resources).expect("a good graph");
+            ordered.iter().map(|resource| resource.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(json!(null)), [NETWORK, CONTROL_PLANE]);
+        assert_eq!(ids(json!({ "network": "kind" })), [CONTROL_PLANE]);
+        let all = json!({ "registry": { "image": "registry:3" }, "images": { "names": ["app:1"] } });
+        assert_eq!(ids(all), [NETWORK, REGISTRY, CONTROL_PLANE, IMAGES]);
+    }
+}

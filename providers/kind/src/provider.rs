@@ -1,0 +1,275 @@
+//! The contract's verbs.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use platform_provider::{
+    Access, Capabilities, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig,
+    Observation, Owned, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest, SecretString,
+    describe::Need,
+};
+use platform_spec::{Class, Code, Failure, report::Finding};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    ahead::{self, FIRST_NODE_MIB, Facts},
+    cluster::ControlPlane,
+    config::Config,
+    engine::Engine,
+    facts::{About, Machine},
+    find,
+    graph::Part,
+    job::Job,
+    life, parts,
+    programs::{Door, Programs, Who},
+    refusal::Refusal,
+    standing::Standing,
+    wish::Wish,
+};
+
+/// The provider `kind`. It keeps nothing in memory; what `kind` writes while it works is in a folder.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    programs: Programs,
+    folder: PathBuf,
+}
+
+/// A call read once.
+struct Opened<'a> {
+    wish: Wish<'a>,
+    door: Door,
+}
+
+impl Kind {
+    /// A provider that calls `programs` and keeps locks and logs of `kind` in `folder`. That must be the same one for
+    /// whoever works with the same engine as the same user, or two attempts at one cluster would not know of each other.
+    pub fn new(programs: Programs, folder: PathBuf) -> Self {
+        Self { programs, folder }
+    }
+
+    fn open<'a>(&self, request: &'a ClusterRequest) -> Result<Opened<'a>, Failure> {
+        let wish = Wish::read(request)?;
+        let door = self.programs.open(wish.config.engine.map(crate::config::Engine::as_str));
+        Ok(Opened { wish, door })
+    }
+
+    fn door(&self, config: &Value) -> Result<Door, Failure> {
+        let config = Config::read(config)?;
+        Ok(self.programs.open(config.engine.map(crate::config::Engine::as_str)))
+    }
+
+    fn control_plane<'a>(
+        &self,
+        wish: &'a Wish<'a>,
+        engine: &'a Engine<'a>,
+        operation: &'a Value,
+    ) -> ControlPlane<'a> {
+        ControlPlane { wish, engine, job: Job::of(&self.folder, &wish.stem()), operation }
+    }
+
+    /// What preflight is found from; what is not there at all is said at once.
+    async fn facts(&self, wish: &Wish<'_>, door: &Door) -> Result<Facts, Refusal> {
+        let engine = Engine { door };
+        let about = engine.about("info").await?;
+        let about = About::deserialize(about).map_err(|error| Refusal::unreadable(door, error))?;
+        let cluster = self.control_plane(wish, &engine, &Value::Null);
+        let seen = cluster.seen().await?;
+        let foreign = match seen.standing(Timestamp::now()) {
+            Standing::Foreign { why } => Some(why),
+            _ => None,
+        };
+        let machine =
+            if self.programs.elsewhere { Machine::default() } else { Machine::look(&about, &wish.ports) };
+        Ok(Facts {
+            engine: door.engine.clone(),
+            place: engine.place().await?,
+            kind: kind_version(door).await?,
+            machine,
+            there: seen.ours || cluster.job.is_running().unwrap_or(false),
+            foreign,
+            about,
+        })
+    }
+}
+
+async fn kind_version(door: &Door) -> Result<String, Refusal> {
+    let ended = door.run(Who::Kind, &["version", "--quiet"]).await;
+    let ended = ended.map_err(|no_answer| Refusal::silent(door, Who::Kind, no_answer))?;
+    match ended.code {
+        Some(0) => Ok(ended.stdout.trim().to_owned()),
+        _ => Err(Refusal::of(door, Who::Kind, &ended)),
+    }
+}
+
+#[async_trait]
+impl Provider for Kind {
+    async fn describe(&self) -> Result<Description, Failure> {
+        let need =
+            |name: &str, why: &str| Need { name: name.to_owned(), why: why.to_owned(), required: true };
+        Ok(Description {
+            kind: "kind".to_owned(),
+            summary: "real clusters in containers of this machine, by kind".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            capabilities: Capabilities {
+                makes_clusters: true,
+                load_balancer: false,
+                dns_zones: Vec::new(),
+                object_store: false,
+                identity: None,
+                checks_epochs: false,
+                sweeps: true,
+                local_node_mib: FIRST_NODE_MIB,
+                emulated: false,
+            },
+            tools: vec![
+                need("kind", "makes the clusters; 0.24 or newer"),
+                need("docker", "runs their nodes; or podman, or nerdctl"),
+            ],
+            credentials: Vec::new(),
+            config_schema: Config::schema(),
+        })
+    }
+
+    async fn preflight(&self, cluster: &ClusterRequest) -> Result<Vec<Finding>, Failure> {
+        let Opened { wish, door } = self.open(cluster)?;
+        let deed = format!("cluster `{}` cannot be made with kind", cluster.cluster);
+        // Both, so that a person installs both.
+        let missing: Vec<Finding> = [Who::Engine, Who::Kind]
+            .into_iter()
+            .filter(|who| !door.is_there(*who))
+            .map(|who| {
+                let no_answer = crate::programs::NoAnswer::NotStarted(std::io::ErrorKind::NotFound.into());
+                Refusal::silent(&door, who, no_answer).failed(&deed).into()
+            })
+            .collect();
+        if !missing.is_empty() {
+            return Ok(missing);
+        }
+        match self.facts(&wish, &door).await {
+            Ok(facts) => Ok(ahead::findings(&wish, &facts)),
+            // An engine that does not answer makes nothing: that is what was looked for.
+            Err(refusal) => Ok(vec![refusal.failed(deed).into()]),
+        }
+    }
+
+    async fn resources(&self, cluster: &ClusterRequest) -> Result<Vec<Resource>, Failure> {
+        Ok(Wish::read(cluster)?.resources())
+    }
+
+    async fn observe(&self, call: &ResourceCall) -> Result<Observation, Failure> {
+        let Opened { wish, door } = self.open(&call.cluster)?;
+        let engine = Engine { door: &door };
+        let refused = |refusal: Refusal| refusal.failed(parts::deed("look at", &call.resource, &wish));
+        match Part::of(&call.resource)? {
+            Part::ControlPlane => self.control_plane(&wish, &engine, &call.operation).look().await,
+            Part::Network => parts::look_at_network(&wish, &engine).await.map_err(refused),
+            Part::Registry => parts::look_at_registry(&wish, &engine).await.map_err(refused),
+            Part::Images => {
+                let seen = self.control_plane(&wish, &engine, &Value::Null).seen().await.map_err(refused)?;
+                if !seen.ours {
+                    return Ok(Observation::Absent);
+                }
+                parts::look_at_images(&wish, &engine, &seen.nodes).await.map_err(refused)
+            }
+        }
+    }
+
+    async fn ensure(&self, call: &ResourceCall) -> Result<Ensured, Failure> {
+        let Opened { wish, door } = self.open(&call.cluster)?;
+        let engine = Engine { door: &door };
+        match Part::of(&call.resource)? {
+            Part::ControlPlane => self.control_plane(&wish, &engine, &call.operation).make().await,
+            Part::Network => parts::make_network(&wish, &engine).await,
+            Part::Registry => parts::make_registry(&wish, &engine).await,
+            Part::Images => {
+                let refused = |refusal: Refusal| refusal.failed(parts::deed("load", &call.resource, &wish));
+                let seen = self.control_plane(&wish, &engine, &Value::Null).seen().await.map_err(refused)?;
+                parts::load_images(&wish, &engine, &seen.nodes).await
+            }
+        }
+    }
+
+    async fn remove(&self, call: &ResourceCall) -> Result<Removed, Failure> {
+        let Opened { wish, door } = self.open(&call.cluster)?;
+        let engine = Engine { door: &door };
+        let refused = |refusal: Refusal| refusal.failed(parts::deed("remove", &call.resource, &wish));
+        let removed = match Part::of(&call.resource)? {
+            Part::ControlPlane => self.control_plane(&wish, &engine, &call.operation).remove().await?,
+            Part::Network => parts::remove_network(&wish, &engine).await.map_err(refused)?,
+            Part::Registry => parts::remove_registry(&wish, &engine).await.map_err(refused)?,
+            // They go with the nodes.
+            Part::Images => Removed::Done,
+        };
+        if removed == Removed::Done {
+            life::fall_silent(&engine, call.cluster.platform.as_str(), &call.cluster.cluster)
+                .await
+                .map_err(refused)?;
+        }
+        Ok(removed)
+    }
+
+    async fn list_owned(&self, owner: &InventoryRequest) -> Result<Vec<Owned>, Failure> {
+        let door = self.door(&owner.config)?;
+        let deed = format!("could not list what belongs to platform `{}`", owner.platform.as_str());
+        find::inventory(&Engine { door: &door }, owner).await.map_err(|refusal| refusal.failed(deed))
+    }
+
+    async fn list_claims(&self, search: &SearchRequest) -> Result<Vec<Claim>, Failure> {
+        let door = self.door(&search.config)?;
+        let deed = "could not list what platforms have left";
+        find::claims(&Engine { door: &door }).await.map_err(|refusal| refusal.failed(deed))
+    }
+
+    async fn prolong(&self, cluster: &ClusterRequest, until: Timestamp) -> Result<bool, Failure> {
+        let Opened { wish, door } = self.open(cluster)?;
+        let deed = format!("could not say that cluster `{}` is in use", cluster.cluster);
+        life::prolong(&wish, &Engine { door: &door }, until).await.map_err(|refusal| refusal.failed(deed))
+    }
+
+    async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
+        let door = self.door(&call.search.config)?;
+        let deed = format!("could not remove {} `{}`", call.thing.kind, call.thing.name);
+        life::reap(&Engine { door: &door }, &self.folder, call).await.map_err(|refusal| refusal.failed(deed))
+    }
+
+    async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {
+        let Opened { wish, door } = self.open(cluster)?;
+        let engine = Engine { door: &door };
+        let deed = format!("could not reach cluster `{}`", cluster.cluster);
+        let refused = |refusal: Refusal| refusal.failed(&deed);
+        let absent = |why: String| {
+            Failure::new(Code::new("P1012"), Class::NotFound, &deed)
+                .because(why)
+                .hint("make it: `platform up`")
+        };
+        let cluster = self.control_plane(&wish, &engine, &Value::Null);
+        if cluster.job.is_running().unwrap_or(false) {
+            return Err(absent(format!("kind still makes `{}`", wish.stem())));
+        }
+        let seen = cluster.seen().await.map_err(refused)?;
+        match seen.standing(Timestamp::now()) {
+            Standing::Absent | Standing::Foreign { .. } => {
+                return Err(absent(format!("there is no kind cluster `{}` of ours", wish.stem())));
+            }
+            Standing::HalfMade => {
+                return Err(absent(format!("`{}` was begun, and never finished", wish.stem())));
+            }
+            Standing::MadeElsewhere
+            | Standing::Stopped { .. }
+            | Standing::Lacking { .. }
+            | Standing::Runs { .. } => {}
+        }
+        let ended = door.run(Who::Kind, &["get", "kubeconfig", "--name", &wish.stem()]).await;
+        let ended = ended.map_err(|no_answer| refused(Refusal::silent(&door, Who::Kind, no_answer)))?;
+        match ended.code {
+            Some(0) => Ok(Access {
+                kubeconfig: Kubeconfig::Value(SecretString::from(ended.stdout)),
+                context: None,
+                expires: None,
+            }),
+            _ => Err(refused(Refusal::of(&door, Who::Kind, &ended))),
+        }
+    }
+}

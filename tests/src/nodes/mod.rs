@@ -1,0 +1,297 @@
+//! Real nodes: `kind` on a container engine, with a Git server and, where there is no network, a registry that pods and nodes reach.
+//!
+//! | variable | what it says |
+//! |---|---|
+//! | `PLATFORM_E2E_NODE_IMAGE` | the nodes' image, on the engine already |
+//! | `PLATFORM_E2E_ARGOCD_IMAGES` | a file of `docker save` with Argo CD's images; nodes pull from it. Unset: from the network |
+
+mod registry;
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::Write,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::{
+    BoxError, Output, Started, bed::binary, components::Components, facts::GIT_USER, supervisor::git,
+};
+use registry::Registry;
+
+const IMAGE: &str = "PLATFORM_E2E_NODE_IMAGE";
+const ARGOCD: &str = "PLATFORM_E2E_ARGOCD_IMAGES";
+/// The starter platform, as a person would write it for nodes on this machine.
+const SPEC: &str = include_str!("../../fixtures/nodes/platform.yaml");
+const PASSWORD: &str = "n0des";
+/// One cluster at a time: a machine may have two processors.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// One test's machine with a container engine: a folder, a Git server, a registry.
+///
+/// # Guarantees
+/// Whatever bears the test's platform name is removed from the engine when it is dropped, and its servers end.
+pub struct Nodes {
+    name: String,
+    dir: TempDir,
+    image: String,
+    registry: Option<SocketAddr>,
+    /// Where Git is for this machine, which alone may send a password without TLS, and where for pods.
+    git: [SocketAddr; 2],
+    /// Where the sample application answers, on this machine.
+    port: u16,
+    mirror: PathBuf,
+    path: String,
+    _runtime: Runtime,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Nodes {
+    /// A machine of one's own; nothing (and a line on stderr that says why) where there is no engine or no node image.
+    ///
+    /// # Panics
+    /// When a node image is named and the rest is missing, with `CI=true`; when a server does not start.
+    pub fn new(name: &str) -> Option<Self> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = match possible() {
+            Ok(image) => image,
+            Err(missing) if env::var("CI").is_ok_and(|ci| ci == "true") && env::var_os(IMAGE).is_some() => {
+                panic!("real nodes: {missing}")
+            }
+            Err(missing) => {
+                // past the capture of the test harness: a skipped test should be seen
+                drop(writeln!(std::io::stderr(), "skipped: no real nodes: {missing}"));
+                return None;
+            }
+        };
+        Some(Self::made(name, image, turn).unwrap_or_else(|trouble| panic!("nodes for {name}: {trouble}")))
+    }
+
+    fn made(name: &str, image: String, turn: MutexGuard<'static, ()>) -> Result<Self, BoxError> {
+        let dir = tempfile::Builder::new().prefix("platform-nodes-").tempdir()?;
+        for folder in ["home", "state", "tmp", "git"] {
+            fs_err::create_dir_all(dir.path().join(folder))?;
+        }
+        let name = format!("{name}{}", std::process::id());
+        let path = env::var("PATH").unwrap_or_default();
+        let repository = dir.path().join("git/platform.git");
+        let git_dir = repository.display().to_string();
+        run(Command::new("git").args(["init", "--quiet", "--bare", "--initial-branch=main", &git_dir]))?;
+        run(Command::new("git").args(["-C", &git_dir, "config", "http.receivepack", "true"]))?;
+
+        let address = bridge()?;
+        let runtime = Runtime::new()?;
+        let router = git::router(dir.path().join("git"), dir.path().join("home"), path.clone(), PASSWORD);
+        let git = [serve(&runtime, Ipv4Addr::LOCALHOST, router.clone())?, serve(&runtime, address, router)?];
+        let registry = match env::var_os(ARGOCD) {
+            None => None,
+            Some(file) => Some(serve(&runtime, address, images(Path::new(&file))?.router())?),
+        };
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mirror = Components::find()?.mirror();
+        let nodes =
+            Self { name, dir, image, registry, git, port, mirror, path, _runtime: runtime, _turn: turn };
+        fs_err::write(nodes.dir().join("platform.yaml"), nodes.spec_text())?;
+        Ok(nodes)
+    }
+
+    /// The platform's name, which no other test has.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name that kind knows its cluster by.
+    pub fn cluster(&self) -> String {
+        format!("{}-demo", self.name)
+    }
+
+    /// Its folder; the program starts in it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the node port of the sample application is on this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The nodes' image.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
+    fn spec_text(&self) -> String {
+        let mirrors = match self.registry {
+            Some(registry) => json!({ "*": [format!("http://{registry}")] }),
+            None => json!({}),
+        };
+        let values = [
+            ("@NAME@", self.name.clone()),
+            ("@GIT_URL@", format!("http://{}", self.git[0])),
+            ("@GIT_FOR_PODS@", format!("http://{}", self.git[1])),
+            ("@GIT_USER@", GIT_USER.to_owned()),
+            ("@IMAGE@", self.image.clone()),
+            ("@MIRRORS@", mirrors.to_string()),
+            ("@PORT@", self.port.to_string()),
+        ];
+        values.iter().fold(SPEC.to_owned(), |text, (key, value)| text.replace(key, value))
+    }
+
+    /// The built `platform`, in an environment of its own.
+    ///
+    /// # Panics
+    /// When it is not built.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let below = |name: &str| self.dir().join(name);
+        let mut command = Command::new(binary("platform").unwrap_or_else(|trouble| panic!("{trouble}")));
+        command
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", below("home"))
+            .env("TMPDIR", below("tmp"))
+            .env("PLATFORM_STATE", below("state"))
+            .env("PLATFORM_ARTIFACT_MIRROR", format!("file://{}", self.mirror.display()))
+            .env("NODES_GIT_PASSWORD", PASSWORD)
+            .env("NO_COLOR", "1")
+            .env("RUST_BACKTRACE", "0")
+            .args(args)
+            .args(["--output", "json"])
+            .current_dir(self.dir());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn platform<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Output {
+        Output::of(&mut self.command(args))
+    }
+
+    /// Starts the program.
+    pub fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Started {
+        Started::new(&mut self.command(args))
+    }
+
+    /// Runs `kubectl` as the platform's kubeconfig lets it.
+    ///
+    /// # Panics
+    /// When there is no kubeconfig.
+    #[track_caller]
+    pub fn kubectl<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Output {
+        let file = self.dir().join("kubeconfig");
+        if !file.exists() {
+            let mut command = self.command(["kubeconfig"]);
+            let given = Output::of(&mut command).ok().stdout;
+            let text = serde_json::from_str::<Value>(&given)
+                .ok()
+                .and_then(|json| json["kubeconfig"].as_str().map(str::to_owned))
+                .unwrap_or(given);
+            fs_err::write(&file, text).expect("a kubeconfig");
+        }
+        Output::of(Command::new("kubectl").arg("--kubeconfig").arg(&file).args(args))
+    }
+
+    /// Runs the container engine.
+    pub fn docker<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Output {
+        Output::of(Command::new("docker").args(args))
+    }
+
+    /// Everything that the engine has because of this platform: containers, volumes, networks.
+    pub fn left(&self) -> Vec<String> {
+        let label = format!("label=platform.dev/name={}", self.name);
+        let nodes = format!("label=io.x-k8s.kind.cluster={}", self.cluster());
+        let mut left = Vec::new();
+        for args in [
+            ["ps", "--all", "--format", "container {{.Names}}", "--filter", &label].as_slice(),
+            &["ps", "--all", "--format", "container {{.Names}}", "--filter", &nodes],
+            &["volume", "ls", "--format", "volume {{.Name}}", "--filter", &label],
+            &["network", "ls", "--format", "network {{.Name}}", "--filter", &label],
+        ] {
+            left.extend(self.docker(args).ok().stdout.lines().map(str::to_owned));
+        }
+        left
+    }
+
+    /// Names of all volumes and networks of the engine: what has no label shows here.
+    pub fn everything(&self) -> Vec<String> {
+        let volumes = self.docker(["volume", "ls", "--format", "volume {{.Name}}"]).ok().stdout;
+        let networks = self.docker(["network", "ls", "--format", "network {{.Name}}"]).ok().stdout;
+        let mut all: Vec<String> = volumes.lines().chain(networks.lines()).map(str::to_owned).collect();
+        all.sort();
+        all
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        for left in self.left() {
+            let Some((kind, name)) = left.split_once(' ') else { continue };
+            // what cannot be removed is said by the next look at the engine
+            drop(match kind {
+                "container" => self.docker(["rm", "--force", "--volumes", name]),
+                kind => self.docker([kind, "rm", name]),
+            });
+        }
+    }
+}
+
+/// The node image, where everything else is there too.
+fn possible() -> Result<String, String> {
+    let engine = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
+    if !engine.is_ok_and(|output| output.status.success()) {
+        return Err("the container engine does not answer: `docker version`".into());
+    }
+    if !Command::new("kind").arg("version").output().is_ok_and(|output| output.status.success()) {
+        return Err("there is no `kind` on the PATH".into());
+    }
+    let Ok(image) = env::var(IMAGE) else {
+        return Err(format!("{IMAGE} names no image: `docker pull kindest/node:v1.36.3`, and set it"));
+    };
+    let there = Command::new("docker").args(["image", "inspect", &image]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        return Err(format!("the engine does not have {image}, which {IMAGE} names"));
+    }
+    Components::find().map(|_| image)
+}
+
+/// This machine's address on the engine's own bridge.
+fn bridge() -> Result<Ipv4Addr, BoxError> {
+    let out = Output::of(Command::new("docker").args(["network", "inspect", "bridge"])).ok();
+    let config = &out.json()[0]["IPAM"]["Config"][0];
+    if let Some(gateway) = config["Gateway"].as_str() {
+        return Ok(gateway.parse()?);
+    }
+    let (first, _) = config["Subnet"].as_str().and_then(|net| net.split_once('/')).ok_or("no bridge")?;
+    Ok(Ipv4Addr::from(u32::from(first.parse::<Ipv4Addr>()?) + 1))
+}
+
+fn serve(runtime: &Runtime, address: Ipv4Addr, router: axum::Router) -> Result<SocketAddr, BoxError> {
+    let listener = runtime.block_on(tokio::net::TcpListener::bind((address, 0)))?;
+    let there = listener.local_addr()?;
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    Ok(there)
+}
+
+/// Argo CD's images, and what stands for those of the starter's applications.
+fn images(file: &Path) -> Result<Registry, BoxError> {
+    let mut registry = Registry::read(file)?;
+    let script = |port: u16| format!("#!/bin/sh\nexec busybox httpd -f -p {port} -h /www\n");
+    let echo = json!({ "Entrypoint": ["/http-echo"], "Env": ["PATH=/bin:/usr/bin"] });
+    registry.add_script("hashicorp/http-echo:1.0.0", "http-echo", &script(8080), echo)?;
+    let podinfo = json!({ "WorkingDir": "/", "Env": ["PATH=/bin:/usr/bin"] });
+    registry.add_script("stefanprodan/podinfo:6.9.2", "podinfo", &script(9898), podinfo)?;
+    Ok(registry)
+}
+
+fn run(command: &mut Command) -> Result<(), BoxError> {
+    let out = Output::of(command);
+    match out.status {
+        0 => Ok(()),
+        code => Err(format!("{command:?} ended with {code}: {}", out.stderr).into()),
+    }
+}
