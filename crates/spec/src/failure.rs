@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// A stable error code such as `P0203`. Each has a page, `docs/errors/P0203.md` (`platform explain P0203`).
 ///
 /// Ranges: P00 spec · P01 state and locks · P02 providers · P03 Git · P04 Kubernetes, Argo CD, Velero · P05 DNS ·
-/// P06 blueprints and artifacts · P07 engine and runs · P09 usage and the program itself.
+/// P06 blueprints and artifacts · P07 engine and runs · P08 sandbox and simulation · P09 usage and the program itself ·
+/// P10 kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(std::borrow::Cow<'static, str>);
