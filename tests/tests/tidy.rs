@@ -17,7 +17,7 @@ fn tracked_files_name_no_folder_of_one_machine() {
         let Ok(text) = fs_err::read_to_string(root.join(name)) else { continue };
         for (number, line) in text.lines().enumerate() {
             for needle in MACHINE.map(|(head, tail)| format!("{head}{tail}")) {
-                // `https://host/work/…` is an address and `a/root/b` a path of its own: only an absolute path counts
+                // within an address or a relative path the same words are something else: only an absolute path counts
                 let starts =
                     |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-}*".contains(c));
                 if line.match_indices(&needle).any(|(at, _)| starts(at)) {

@@ -101,14 +101,17 @@ impl Container {
         self.name.trim_start_matches('/')
     }
 
+    /// The labels that it was made with.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.config.labels
     }
 
+    /// The image that it was made from, as that was named.
     pub fn image(&self) -> &str {
         &self.config.image
     }
 
+    /// Whether its processes run; one that was stopped is still there.
     pub fn is_running(&self) -> bool {
         self.state.running
     }
@@ -168,9 +171,8 @@ impl Engine<'_> {
 
     /// Containers that bear all of some labels.
     pub async fn containers(&self, labels: &[String]) -> Result<Vec<Container>, Refusal> {
-        let ids = self.ask(&filtered(&["ps", "--all", "--quiet", "--no-trunc"], labels)).await?;
-        let mut found: Vec<Container> =
-            self.inspect(&["inspect", "--type", "container"], &lines(&ids)).await?;
+        let ids = self.ids(labels).await?;
+        let mut found: Vec<Container> = self.inspect(&["inspect", "--type", "container"], &ids).await?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -183,8 +185,12 @@ impl Engine<'_> {
     /// The ids of a cluster's containers, also of those that the engine is still making: it lists them before it knows them
     /// by name, so they can neither be inspected nor removed yet.
     pub async fn node_ids(&self, kind_name: &str) -> Result<Vec<String>, Refusal> {
-        let label = [format!("{KIND_LABEL}={kind_name}")];
-        let ids = self.ask(&filtered(&["ps", "--all", "--quiet", "--no-trunc"], &label)).await?;
+        self.ids(&[format!("{KIND_LABEL}={kind_name}")]).await
+    }
+
+    /// The ids of containers that bear all of some labels.
+    async fn ids(&self, labels: &[String]) -> Result<Vec<String>, Refusal> {
+        let ids = self.ask(&filtered(&["ps", "--all", "--quiet", "--no-trunc"], labels)).await?;
         Ok(lines(&ids))
     }
 

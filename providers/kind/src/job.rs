@@ -55,18 +55,22 @@ impl Job {
         self.folder.join(name)
     }
 
+    /// The kubeconfig that kind writes when all is done: that it is there says so.
     pub fn kubeconfig(&self) -> PathBuf {
         self.file("kubeconfig")
     }
 
+    /// The configuration that kind is given.
     pub fn config(&self) -> PathBuf {
         self.file("config.yaml")
     }
 
+    /// The folder that nodes mount for their registries.
     pub fn mirrors(&self) -> PathBuf {
         self.file("certs.d")
     }
 
+    /// What kind says while it is at work; the lock lies on this file.
     pub fn log(&self) -> PathBuf {
         self.file("log")
     }

@@ -149,7 +149,7 @@ async fn spec(
 
 /// A name that no other night gives.
 pub(super) fn unique(name: &str, salt: &str) -> String {
-    let digest: String = Sha256::digest(salt).iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(&Sha256::digest(salt)[..3]);
     let short: String = name.chars().take(LONGEST_NAME).collect();
     format!("{}-{digest}", short.trim_end_matches('-'))
 }

@@ -24,7 +24,7 @@ impl Lock {
     /// # Errors
     /// `P0921` when somebody has it, with who; `P0927` when there is no place for it.
     pub fn take(kind: &str, place: &str) -> Result<Self, Failure> {
-        let file = folder().join(format!("sweep-{kind}-{}.lock", &hex(place)[..16]));
+        let file = folder().join(format!("sweep-{kind}-{}.lock", &hex::encode(Sha256::digest(place))[..16]));
         let no_place = |error: &std::io::Error| {
             Failure::new(Code::new("P0927"), Class::Config, format!("could not use `{}`", file.display()))
                 .caused_by(error)
@@ -65,10 +65,6 @@ fn folder() -> PathBuf {
         Some(dir) => dir.join("platform"),
         None => std::env::temp_dir().join(format!("platform-{}", nix::unistd::Uid::current())),
     }
-}
-
-fn hex(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
