@@ -1,8 +1,12 @@
 //! What an API server serves: kinds, their paths and scopes, read by aggregated discovery (two requests).
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use kube::client::{APIGroupDiscoveryList, APIResourceDiscovery};
+use sha2::{Digest as _, Sha256};
 
 /// One kind in one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +55,31 @@ pub(crate) struct Catalog {
     by_kind: HashMap<(String, String), Resource>,
 }
 
+/// Catalogues by the digest of what they were read from: most clusters serve the same, and to read it takes a millisecond.
+static KNOWN: Mutex<BTreeMap<[u8; 32], Weak<Catalog>>> = Mutex::new(BTreeMap::new());
+
 impl Catalog {
-    pub fn read(lists: [APIGroupDiscoveryList; 2]) -> Self {
+    /// Reads two documents of discovery: of the group without a name, and of all others.
+    pub fn read(documents: [&[u8]; 2]) -> serde_json::Result<Arc<Self>> {
+        let mut digest = Sha256::new();
+        for document in documents {
+            digest.update(document.len().to_be_bytes());
+            digest.update(document);
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(catalog) = known().get(&digest).and_then(Weak::upgrade) {
+            return Ok(catalog);
+        }
+        let [core, groups] = documents.map(serde_json::from_slice);
+        let catalog = Arc::new(Self::of([core?, groups?]));
+        let mut known = known();
+        known.retain(|_, catalog| catalog.strong_count() > 0);
+        known.insert(digest, Arc::downgrade(&catalog));
+        Ok(catalog)
+    }
+
+    fn of(lists: [APIGroupDiscoveryList; 2]) -> Self {
         let mut by_kind = HashMap::new();
         for group in lists.into_iter().flat_map(|list| list.items) {
             let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
@@ -111,7 +138,16 @@ mod tests {
         let apps = json!({"items": [{"metadata": {"name": "apps"}, "versions": [
             {"version": "v1", "resources": [resource("deployments", "Deployment", "Namespaced")]},
             {"version": "v1beta1", "resources": [resource("deployments", "Deployment", "Namespaced")]}]}]});
-        Catalog::read([core, apps].map(|list| serde_json::from_value(list).expect("a list")))
+        Catalog::of([core, apps].map(|list| serde_json::from_value(list).expect("a list")))
+    }
+
+    #[test]
+    fn what_says_the_same_is_one_catalogue() {
+        let (core, groups) = (br#"{"items": []}"#, br#"{"items": [ ]}"#);
+        let first = Catalog::read([core, core]).expect("read");
+        assert!(Arc::ptr_eq(&first, &Catalog::read([core, core]).expect("read")));
+        assert!(!Arc::ptr_eq(&first, &Catalog::read([core, groups]).expect("read")));
+        assert!(Catalog::read([core, b"{"]).is_err());
     }
 
     #[test]

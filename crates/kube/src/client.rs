@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Method, Request, header};
 use jiff::Timestamp;
 use kube::{
     Client, Config,
-    client::{APIGroupDiscoveryList, Body},
+    client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use platform_spec::{Class, Code, Failure};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::RwLock;
 
@@ -40,6 +40,8 @@ pub struct Cluster {
     client: Client,
     server: Arc<str>,
     clock: Now,
+    /// Whether who answers is in this process: then documents come and go as they are.
+    documents: bool,
     catalog: Arc<RwLock<Option<Arc<Catalog>>>>,
 }
 
@@ -97,18 +99,21 @@ impl Cluster {
 
     /// Takes a client made elsewhere: a test's, or one with a transport of its own. `server` is for messages.
     pub fn from_client(client: Client, server: &str) -> Self {
-        Self { client, server: server.into(), clock: Arc::new(Timestamp::now), catalog: Arc::default() }
+        let clock = Arc::new(Timestamp::now);
+        Self { client, server: server.into(), clock, documents: false, catalog: Arc::default() }
     }
 
     /// Reaches an API server by a function instead of the network: a simulation answers in the same process. `server` is
-    /// for messages.
+    /// for messages. Documents may go as they are: what is sent lies in the request's extensions, an `Arc<Value>`, and an
+    /// answer that has one among its own needs no body.
     pub fn over<B, F>(answer: impl FnMut(Request<Body>) -> F + Send + Clone + 'static, server: &str) -> Self
     where
         F: Future<Output = std::io::Result<http::Response<B>>> + Send + 'static,
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self::from_client(Client::new(tower::service_fn(answer), "default"), server)
+        let client = Client::new(tower::service_fn(answer), "default");
+        Self { documents: true, ..Self::from_client(client, server) }
     }
 
     /// Takes the time from somewhere else than the wall clock: what has waited for long is judged by it.
@@ -212,7 +217,7 @@ impl Cluster {
         }
     }
 
-    pub(crate) async fn get_path<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+    pub(crate) async fn get_path(&self, path: &str) -> Result<Value, Refusal> {
         self.call(self.request(Method::GET, path, JSON, None)).await
     }
 
@@ -302,6 +307,13 @@ impl Cluster {
     }
 
     async fn send(&self, method: Method, path: &str, content: &str, body: &Value) -> Result<Value, Refusal> {
+        if self.documents {
+            let mut request = self.request(method, path, JSON, Some((content, Vec::new())));
+            if let Ok(request) = &mut request {
+                request.extensions_mut().insert(Arc::new(body.clone()));
+            }
+            return self.call(request).await;
+        }
         let body = serde_json::to_vec(body).map_err(Refusal::Unreadable)?;
         self.call(self.request(method, path, JSON, Some((content, body)))).await
     }
@@ -324,9 +336,9 @@ impl Cluster {
             return Ok(catalog);
         }
         let accept = kube::core::discovery::v2::ACCEPT_AGGREGATED_DISCOVERY_V2;
-        let read = |path| self.call::<APIGroupDiscoveryList>(self.request(Method::GET, path, accept, None));
+        let read = |path| self.raw(self.request(Method::GET, path, accept, None));
         let (core, groups) = futures::try_join!(read("/api"), read("/apis"))?;
-        let catalog = Arc::new(Catalog::read([core, groups]));
+        let catalog = Catalog::read([&core.bytes()?, &groups.bytes()?]).map_err(Refusal::Unreadable)?;
         *self.catalog.write().await = Some(Arc::clone(&catalog));
         Ok(catalog)
     }
@@ -350,20 +362,42 @@ impl Cluster {
         request.body(body).map_err(|error| Refusal::Transport(kube::Error::HttpError(error)))
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: Result<Request<Body>, Refusal>) -> Result<T, Refusal> {
-        let bytes = self.raw(request).await?;
-        serde_json::from_slice(&bytes).map_err(Refusal::Unreadable)
+    async fn call(&self, request: Result<Request<Body>, Refusal>) -> Result<Value, Refusal> {
+        match self.raw(request).await? {
+            Given::Document(document) => Ok(Arc::unwrap_or_clone(document)),
+            Given::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(Refusal::Unreadable),
+        }
     }
 
-    async fn raw(&self, request: Result<Request<Body>, Refusal>) -> Result<Vec<u8>, Refusal> {
+    async fn raw(&self, request: Result<Request<Body>, Refusal>) -> Result<Given, Refusal> {
         let response = self.client.send(request?).await.map_err(Refusal::Transport)?;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        if let Some(document) = head.extensions.remove::<Arc<Value>>() {
+            return Ok(Given::Document(document));
+        }
         let bytes = body.collect_bytes().await.map_err(Refusal::Transport)?;
         if head.status.is_success() {
-            return Ok(bytes.to_vec());
+            return Ok(Given::Bytes(bytes));
         }
         let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         Err(Refusal::Answer(Box::new(Answer::read(head.status.as_u16(), &bytes, retry_after))))
+    }
+}
+
+/// What an answer holds.
+enum Given {
+    /// The document itself, from who answers in this process.
+    Document(Arc<Value>),
+    /// Its text.
+    Bytes(Bytes),
+}
+
+impl Given {
+    fn bytes(self) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Document(it) => serde_json::to_vec(&*it).map(Bytes::from).map_err(Refusal::Unreadable),
+        }
     }
 }
 

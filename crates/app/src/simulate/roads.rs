@@ -11,7 +11,7 @@ use platform_flows::doors::Roads;
 use platform_kube::{Cluster, Endpoint};
 use platform_provider::Access;
 use platform_provider_sandbox::{Connect, Connection, Line, NoAnswer, Sandbox};
-use platform_sandbox::{cloud::thing::Phase, world::World};
+use platform_sandbox::{cloud::thing::Phase, kube::serve::TakesDocuments, world::World};
 use platform_spec::{Class, Code, Failure};
 use serde_json::{Value, json};
 
@@ -38,8 +38,9 @@ impl Roads for Here {
         };
         let (world, id) = (self.0.clone(), hosted.id.clone());
         Ok(Cluster::over(
-            move |request| {
+            move |mut request| {
                 let (world, id) = (world.clone(), id.clone());
+                request.extensions_mut().insert(TakesDocuments);
                 async move { world.ask_cluster(&id, request).await.map_err(io::Error::other) }
             },
             &server,

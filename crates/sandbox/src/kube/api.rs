@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use serde_json::Value;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     body,
     catalog::{Catalog, Resource},
     contents::Emptying,
-    discovery,
+    discovery, house,
     object::{Ids, Now},
     read::{self, Form},
     refusal::{About, Refusal},
@@ -64,8 +65,6 @@ pub struct Ask {
     pub user_agent: String,
     /// The body.
     pub body: Vec<u8>,
-    /// The object, from who has it already: then nothing is read from the body.
-    pub object: Option<Value>,
 }
 
 /// An answer, without its transport.
@@ -74,8 +73,8 @@ pub enum Answer {
     Json {
         /// The HTTP code.
         code: u16,
-        /// The document.
-        body: Value,
+        /// The document; objects are those that are stored.
+        body: Arc<Value>,
         /// For the header `Warning`, one each.
         warnings: Vec<String>,
     },
@@ -93,7 +92,7 @@ pub enum Answer {
         /// Its type.
         content_type: &'static str,
         /// The document.
-        body: Vec<u8>,
+        body: Bytes,
     },
     /// Changes, as they come.
     Watch(Box<Watching>),
@@ -101,8 +100,8 @@ pub enum Answer {
 
 impl Answer {
     /// A document that goes well.
-    pub fn ok(body: Value) -> Self {
-        Self::Json { code: 200, body, warnings: Vec::new() }
+    pub fn ok(body: impl Into<Arc<Value>>) -> Self {
+        Self::Json { code: 200, body: body.into(), warnings: Vec::new() }
     }
 
     /// Text that goes well.
@@ -120,7 +119,7 @@ impl From<Refusal> for Answer {
                 body: refusal.message,
             };
         }
-        Self::Json { code: refusal.code, body: refusal.status(), warnings: Vec::new() }
+        Self::Json { code: refusal.code, body: refusal.status().into(), warnings: Vec::new() }
     }
 }
 
@@ -189,12 +188,17 @@ impl Api {
 
     /// Answers a request.
     pub fn answer(&self, ask: &Ask) -> Answer {
+        self.answer_to(ask, None)
+    }
+
+    /// Answers a request; its object is given by who has it already, or else read from the body.
+    pub fn answer_to(&self, ask: &Ask, object: Option<Value>) -> Answer {
         let target = Target::of(&ask.path);
         let answer = self.allowed(ask, &target).and_then(|()| match target {
             Target::Fixed(path) => discovery::answer(self, ask, &path),
             Target::Objects(place) => {
                 let form = written_as(&ask.accept)?;
-                Ok(form.of(self.objects(ask, &place)?))
+                Ok(form.of(self.objects(ask, &place, object)?))
             }
         });
         answer.unwrap_or_else(Answer::from)
@@ -241,7 +245,7 @@ impl Api {
         self.allow(&ask.user, &deed)
     }
 
-    fn objects(&self, ask: &Ask, place: &Place) -> Result<Answer, Refusal> {
+    fn objects(&self, ask: &Ask, place: &Place, object: Option<Value>) -> Result<Answer, Refusal> {
         let found = self.catalog.find(&place.group, &place.version, &place.plural);
         let nowhere = || match self.catalog.is_built_in(&place.group, &place.version) {
             true => Refusal::no_such_resource(),
@@ -260,15 +264,19 @@ impl Api {
         if !allowed.iter().any(|it| it == verb) {
             return Err(Refusal::method_not_allowed());
         }
+        let body = |object: Option<Value>| match object {
+            Some(value) => Ok(body::Body { value, twice: Vec::new() }),
+            None => body::read(ask, &resource),
+        };
         match verb {
             "get" => read::get(self, &subject, &Form::of(&ask.accept), ask.query.text("container")),
             "list" => read::list(self, &subject, ask),
             "watch" => read::watch(self, &subject, ask),
-            "create" => write::create(self, &subject, ask, body::read(ask, &resource)?),
-            "update" => write::update(self, &subject, ask, body::read(ask, &resource)?),
-            "patch" => write::patch(self, &subject, ask),
-            "delete" => write::delete(self, &subject, ask),
-            "deletecollection" => write::delete_collection(self, &subject, ask),
+            "create" => write::create(self, &subject, ask, body(object)?),
+            "update" => write::update(self, &subject, ask, body(object)?),
+            "patch" => write::patch(self, &subject, ask, object),
+            "delete" => house::delete(self, &subject, ask, object),
+            "deletecollection" => house::delete_collection(self, &subject, ask, object),
             _ => Err(Refusal::method_not_allowed()),
         }
     }
@@ -297,7 +305,7 @@ impl Written {
     fn of(self, answer: Answer) -> Answer {
         match answer {
             Answer::Json { code, body, .. } if self == Self::Yaml => {
-                let mut body = body;
+                let mut body = Arc::unwrap_or_clone(body);
                 sorted(&mut body);
                 let body = yaml_serde::to_string(&body).unwrap_or_default();
                 Answer::Text { code, content_type: "application/yaml", body }

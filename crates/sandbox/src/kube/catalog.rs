@@ -2,9 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use axum::body::Bytes;
 use serde_json::Value;
 
 use super::{custom::Custom, published::Published, schema::Shape};
@@ -57,6 +61,14 @@ impl Resource {
         api_version(&self.group, &self.version)
     }
 
+    /// Whether this is how objects of it name their version.
+    pub fn is_version(&self, api_version: &str) -> bool {
+        match api_version.split_once('/') {
+            Some((group, version)) => group == self.group && version == self.version,
+            None => self.group.is_empty() && api_version == self.version,
+        }
+    }
+
     /// A subresource.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|it| it.name == name)
@@ -83,11 +95,19 @@ pub struct Catalog {
     built_in: Arc<[Arc<Resource>]>,
     /// By the definition's name.
     custom: RwLock<BTreeMap<String, Vec<Arc<Resource>>>>,
+    changes: AtomicU64,
+    /// What discovery says, and after how many changes it was written.
+    discovery: Mutex<Option<(u64, [Bytes; 2])>>,
 }
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { built_in: built_in(), custom: RwLock::default() }
+        Self {
+            built_in: built_in(),
+            custom: RwLock::default(),
+            changes: AtomicU64::new(0),
+            discovery: Mutex::default(),
+        }
     }
 }
 
@@ -124,9 +144,32 @@ impl Catalog {
         self.built_in.iter().chain(self.custom_now().values().flatten()).cloned().collect()
     }
 
+    /// Whether there are resources beyond those that are built in.
+    pub fn has_custom(&self) -> bool {
+        !self.custom_now().is_empty()
+    }
+
+    /// What discovery says, as it was written before, or as `write` writes it when something has changed since.
+    pub fn discovery(&self, write: impl FnOnce() -> [Bytes; 2]) -> [Bytes; 2] {
+        let changes = self.changes();
+        let known = || self.discovery.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, written)) = known().as_ref().filter(|(at, _)| *at == changes) {
+            return written.clone();
+        }
+        let written = write();
+        *known() = Some((changes, written.clone()));
+        written
+    }
+
+    /// How often what there is has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
     /// Serves what a definition defines, instead of what it defined before; an empty list serves it no more.
     pub fn define(&self, definition: &str, resources: Vec<Resource>) {
         let mut custom = self.custom.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::SeqCst);
         match resources.is_empty() {
             true => drop(custom.remove(definition)),
             false => {

@@ -1,7 +1,8 @@
 //! What an API server says of itself: versions, groups, resources, OpenAPI documents, health.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
+use axum::body::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,8 +22,8 @@ pub(super) fn answer(api: &Api, ask: &Ask, path: &str) -> Result<Answer, Refusal
     match parts.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => Ok(Answer::text("ok")),
         ["version"] => Ok(Answer::ok(version())),
-        ["api"] if aggregated(ask) => Ok(aggregate(api, true)),
-        ["apis"] if aggregated(ask) => Ok(aggregate(api, false)),
+        ["api"] if aggregated(ask) => Ok(known(api, true)),
+        ["apis"] if aggregated(ask) => Ok(known(api, false)),
         ["api"] => Ok(Answer::ok(
             json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
         )),
@@ -139,7 +140,20 @@ fn aggregated(ask: &Ask) -> bool {
     ask.accept.contains("as=APIGroupDiscoveryList") && ask.accept.contains("v=v2")
 }
 
-fn aggregate(api: &Api, core: bool) -> Answer {
+/// Everything in one document, written once as long as nothing is defined anew.
+fn known(api: &Api, core: bool) -> Answer {
+    static BUILT_IN: OnceLock<[Bytes; 2]> = OnceLock::new();
+    let both = || [false, true].map(|core| aggregate(api, core));
+    let all = match api.catalog.has_custom() {
+        false => BUILT_IN.get_or_init(both).clone(),
+        true => api.catalog.discovery(both),
+    };
+    // Clients tell by the type alone which of the two forms they were given.
+    let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    Answer::Bytes { content_type, body: all[usize::from(core)].clone() }
+}
+
+fn aggregate(api: &Api, core: bool) -> Bytes {
     let names = if core { vec![(String::new(), vec!["v1".to_owned()])] } else { groups(api) };
     let all = api.catalog.all();
     let items: Vec<Value> = names
@@ -158,9 +172,7 @@ fn aggregate(api: &Api, core: bool) -> Answer {
     let list = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
     });
-    // Clients tell by the type alone which of the two forms they were given.
-    let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-    Answer::Text { code: 200, content_type, body: list.to_string() }
+    serde_json::to_vec(&list).unwrap_or_default().into()
 }
 
 fn row(it: &Resource) -> Value {

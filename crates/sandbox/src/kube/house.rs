@@ -4,6 +4,8 @@
 //! What the real garbage collector and namespace controller do after a while is done here at once, one change after the
 //! other: watchers see the same changes, and nobody has to wait.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -44,8 +46,8 @@ enum Propagation {
 }
 
 impl Wish {
-    fn read(ask: &Ask) -> Result<Self, Refusal> {
-        let options = body::options(ask)?;
+    fn read(ask: &Ask, given: Option<Value>) -> Result<Self, Refusal> {
+        let options = body::options(ask, given)?;
         let text = |key: &str| match ask.query.text(key) {
             "" => options[key].as_str().unwrap_or_default().to_owned(),
             text => text.to_owned(),
@@ -102,15 +104,25 @@ impl Wish {
     }
 }
 
-pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
+pub(super) fn delete(
+    api: &Api,
+    subject: &Subject<'_>,
+    ask: &Ask,
+    given: Option<Value>,
+) -> Result<Answer, Refusal> {
     let name = subject.place.name.as_deref().unwrap_or_default();
-    let wish = Wish::read(ask)?;
+    let wish = Wish::read(ask, given)?;
     admission::may_delete(subject.resource, name)?;
     delete_one(api, subject, name, &wish).map(Answer::ok)
 }
 
-pub(super) fn delete_collection(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
-    let wish = Wish::read(ask)?;
+pub(super) fn delete_collection(
+    api: &Api,
+    subject: &Subject<'_>,
+    ask: &Ask,
+    given: Option<Value>,
+) -> Result<Answer, Refusal> {
+    let wish = Wish::read(ask, given)?;
     let selector = Selector::parse(ask.query.text("labelSelector"), ask.query.text("fieldSelector"))?;
     let listed = api.store.list(&subject.resource.stored_as, subject.place.namespace.as_deref());
     let mut items = Vec::new();
@@ -152,7 +164,7 @@ const RETURNED: &[&str] = &[
 ];
 
 /// Deletes an object, or tells it to go; gives what the client is answered.
-fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Result<Value, Refusal> {
+fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Result<Arc<Value>, Refusal> {
     let resource = subject.resource;
     let about = subject.about(name);
     let mut last = Value::Null;
@@ -178,18 +190,18 @@ fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Resu
             metadata(&mut last).insert("deletionTimestamp".into(), time((api.now)()).into());
             metadata(&mut last).insert("deletionGracePeriodSeconds".into(), 0.into());
         }
-        return Ok(named(resource, last));
+        return Ok(named(resource, last.into()));
     }
     if stays.is_null() {
         let mut details = json!({ "name": name, "kind": resource.plural, "uid": meta(&last, "uid") });
         if !resource.group.is_empty() {
             details["group"] = resource.group.as_str().into();
         }
-        return Ok(json!({
+        return Ok(Arc::new(json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
-        }));
+        })));
     }
-    let now = change.as_ref().map_or(stays, |change| Value::clone(&change.object()));
+    let now = change.as_ref().map_or_else(|| stays.into(), Change::object);
     Ok(named(resource, now))
 }
 
@@ -364,7 +376,8 @@ pub(super) fn create_below(
             delete_one(api, subject, name, &wish)?;
             Ok(Answer::Json {
                 code: 201,
-                body: json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" }),
+                body: json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" })
+                    .into(),
                 warnings: Vec::new(),
             })
         }
@@ -394,5 +407,5 @@ pub(super) fn bind_pod(api: &Api, subject: &Subject<'_>, body: &Value) -> Result
     }
     let body =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
-    Ok(Answer::Json { code: 201, body, warnings: Vec::new() })
+    Ok(Answer::Json { code: 201, body: body.into(), warnings: Vec::new() })
 }

@@ -23,13 +23,17 @@ pub(super) enum Patch {
 }
 
 impl Patch {
-    pub fn read(ask: &Ask) -> Result<Self, Refusal> {
-        let json = || body::json(&ask.body).map(|body| body.value);
+    /// Of a request, or of who has it already.
+    pub fn read(ask: &Ask, given: Option<Value>) -> Result<Self, Refusal> {
+        let body = |read: fn(&[u8]) -> Result<Body, Refusal>| match given {
+            Some(value) => Ok(Body { value, twice: Vec::new() }),
+            None => read(&ask.body),
+        };
         match ask.content_type.split(';').next().unwrap_or_default().trim() {
-            "application/json-patch+json" => Ok(Self::Json(json()?)),
-            "application/merge-patch+json" => Ok(Self::Merge(json()?)),
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic(json()?)),
-            "application/apply-patch+yaml" => body::yaml(&ask.body).map(Self::Apply),
+            "application/json-patch+json" => Ok(Self::Json(body(body::json)?.value)),
+            "application/merge-patch+json" => Ok(Self::Merge(body(body::json)?.value)),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic(body(body::json)?.value)),
+            "application/apply-patch+yaml" => body(body::yaml).map(Self::Apply),
             _ => Err(Refusal {
                 details: json!({}),
                 ..Refusal::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")

@@ -1,5 +1,7 @@
 //! Reading: one object, lists, and the forms in which clients want them.
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde_json::{Value, json};
 
 use super::{
@@ -43,13 +45,28 @@ impl Form {
 /// An object in the version and form that were asked for.
 pub fn shown(resource: &Resource, object: &Value, form: Form) -> Value {
     match form {
-        Form::Whole | Form::Table => named(resource, object.clone()),
+        Form::Whole | Form::Table => in_version(resource, object).into_owned(),
         Form::Metadata => partial(object),
     }
 }
 
+/// A whole object in the version that was asked for; most are stored in it.
+pub fn in_version<'a>(resource: &Resource, object: &'a Value) -> Cow<'a, Value> {
+    let same = object["apiVersion"].as_str().is_some_and(|it| resource.is_version(it))
+        && object["kind"] == resource.kind.as_str()
+        && &*resource.stored_as != "/events";
+    if same { Cow::Borrowed(object) } else { Cow::Owned(name(resource, object.clone())) }
+}
+
 /// A whole object in the version that was asked for.
-pub fn named(resource: &Resource, mut object: Value) -> Value {
+pub fn named(resource: &Resource, object: Arc<Value>) -> Arc<Value> {
+    match in_version(resource, &object) {
+        Cow::Borrowed(_) => object,
+        Cow::Owned(named) => named.into(),
+    }
+}
+
+fn name(resource: &Resource, mut object: Value) -> Value {
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_str().into();
     if &*resource.stored_as == "/events" {
@@ -95,14 +112,15 @@ pub(super) fn get(api: &Api, subject: &Subject<'_>, form: &Form, container: &str
         return log(&object, container);
     }
     let resource = subject.resource;
-    Ok(Answer::ok(match form {
+    Ok(match form {
         Form::Table => {
             let version = object["metadata"]["resourceVersion"].clone();
             let metadata = json!({ "resourceVersion": version });
-            table::of(resource, &[&*object], metadata, (api.now)(), Rows::Metadata)
+            Answer::ok(table::of(resource, &[&*object], metadata, (api.now)(), Rows::Metadata))
         }
-        form => shown(resource, &object, *form),
-    }))
+        Form::Whole => Answer::ok(named(resource, object)),
+        Form::Metadata => Answer::ok(partial(&object)),
+    })
 }
 
 /// What of each object stands in its row of a table.

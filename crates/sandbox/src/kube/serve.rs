@@ -62,10 +62,10 @@ impl Api {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let user = match auth::impersonate(self, user, wanted(&head.headers)) {
             Ok(user) => user,
-            Err(refusal) => return written(Answer::from(refusal), None),
+            Err(refusal) => return written(Answer::from(refusal), Way::default()),
         };
         let text = |name| {
             head.headers.get(name).and_then(|it| HeaderValue::to_str(it).ok()).unwrap_or_default().to_owned()
@@ -75,7 +75,7 @@ impl Api {
             Err(error) => {
                 let refusal =
                     Refusal::new(413, "RequestEntityTooLarge", format!("Request entity too large: {error}"));
-                return written(Answer::from(refusal), None);
+                return written(Answer::from(refusal), Way::default());
             }
         };
         let query = Query::parse(head.uri.query().unwrap_or_default());
@@ -90,13 +90,14 @@ impl Api {
             user,
             user_agent: text(header::USER_AGENT),
             body,
-            object: None,
         };
-        self.answered(&ask, timeout).await
+        let way = Way { timeout, takes_documents: head.extensions.get::<TakesDocuments>().is_some() };
+        let document = head.extensions.remove::<Arc<Value>>().map(Arc::unwrap_or_clone);
+        self.answered(&ask, document, way).await
     }
 
     /// Answers, unless something goes wrong on purpose; what was changed outlives the process before it is said.
-    async fn answered(&self, ask: &Ask, timeout: Option<Duration>) -> Response<Body> {
+    async fn answered(&self, ask: &Ask, document: Option<Value>, way: Way) -> Response<Body> {
         let struck = self.faults.as_ref().map(|faults| faults.next(&point(ask))).unwrap_or_default();
         if !struck.latency().is_zero() {
             tokio::time::sleep(struck.latency()).await;
@@ -106,11 +107,13 @@ impl Api {
         }
         let answer = match struck.refusal() {
             Some(refuses) => refused(&refuses),
-            None => written(self.answer(ask), timeout),
+            None => written(self.answer_to(ask, document), way),
         };
         let answer = match self.store.kept().await {
             Ok(()) => answer,
-            Err(error) => written(Answer::from(Refusal::new(500, "InternalError", error.to_string())), None),
+            Err(error) => {
+                written(Answer::from(Refusal::new(500, "InternalError", error.to_string())), Way::default())
+            }
         };
         match () {
             () if struck.resets_after() => taken_away(Broken::Reset),
@@ -154,7 +157,7 @@ fn refused(refuses: &Refuses<'_>) -> Response<Body> {
         ),
         Refuses::Expired => (Refusal::new(401, "Unauthorized", "Unauthorized"), None),
     };
-    let mut response = written(Answer::from(refusal), None);
+    let mut response = written(Answer::from(refusal), Way::default());
     if let Some(after) = after {
         response.headers_mut().insert(header::RETRY_AFTER, after.into());
     }
@@ -187,7 +190,20 @@ fn wanted(headers: &HeaderMap) -> Wanted {
     }
 }
 
-fn written(answer: Answer, timeout: Option<Duration>) -> Response<Body> {
+/// In a request's extensions: whoever asks is in this process, and takes the document of an answer (an `Arc<Value>`) from its
+/// extensions instead of reading a body. Its own document it may give in the same way.
+#[derive(Clone, Copy, Debug)]
+pub struct TakesDocuments;
+
+/// How an answer goes to its client.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    /// How long changes are told.
+    timeout: Option<Duration>,
+    takes_documents: bool,
+}
+
+fn written(answer: Answer, way: Way) -> Response<Body> {
     let response = Response::builder();
     let made = match answer {
         Answer::Json { code, body, warnings } => {
@@ -197,7 +213,12 @@ fn written(answer: Answer, timeout: Option<Duration>) -> Response<Body> {
                 let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
                 response = response.header(header::WARNING, format!("299 - \"{text}\""));
             }
-            response.body(Body::from(format!("{body}\n")))
+            if way.takes_documents && code < 300 {
+                response = response.extension(body);
+                response.body(Body::empty())
+            } else {
+                response.body(Body::from(line(&body)))
+            }
         }
         Answer::Text { code, content_type, body } => {
             response.status(code).header(header::CONTENT_TYPE, content_type).body(Body::from(body))
@@ -207,7 +228,7 @@ fn written(answer: Answer, timeout: Option<Duration>) -> Response<Body> {
         }
         Answer::Watch(watching) => response
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from_stream(lines(*watching, timeout))),
+            .body(Body::from_stream(lines(*watching, way.timeout))),
     };
     made.unwrap_or_else(|_| {
         let mut broken = Response::new(Body::from("a header could not be written"));
@@ -246,7 +267,10 @@ fn lines(
 }
 
 fn line(event: &Value) -> Bytes {
-    format!("{event}\n").into()
+    // Writing a value into memory cannot fail.
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
 }
 
 /// A running server. When it is dropped, it stops.
@@ -332,7 +356,7 @@ async fn known(
         request.headers().get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()).unwrap_or_default();
     match auth::authenticate(api, &Credentials { certificates, authorization }) {
         Ok(user) => api.respond_to(request, user).await,
-        Err(refusal) => written(Answer::from(refusal), None),
+        Err(refusal) => written(Answer::from(refusal), Way::default()),
     }
 }
 

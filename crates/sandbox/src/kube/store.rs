@@ -4,7 +4,8 @@
 //! change. Changes are kept for watchers until [`KEPT`] newer ones came; who asks for older ones is told 410 Expired.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    any::{Any, TypeId},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -94,17 +95,37 @@ impl Key {
     }
 }
 
+#[derive(Default)]
 struct Inner {
     revision: u64,
     objects: BTreeMap<Key, Arc<Value>>,
     changes: VecDeque<Change>,
     /// Objects by the ids of their owners.
     owned: BTreeMap<String, BTreeSet<Key>>,
+    /// What was worked out from the objects of a kind in a namespace.
+    derived: HashMap<(TypeId, String, String), Arc<dyn Any + Send + Sync>>,
 }
 
 impl Inner {
     fn oldest(&self) -> u64 {
         self.changes.front().map_or(self.revision, |first| first.revision - 1)
+    }
+
+    /// Objects of a kind, of one namespace or of all, whose names begin so.
+    fn of_kind<'a>(
+        &'a self,
+        kind: &'a str,
+        namespace: Option<&'a str>,
+        begins: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let begins = if namespace.is_some() { begins } else { "" };
+        let namespace_or_none = namespace.unwrap_or_default().to_owned();
+        let first = Key { kind: kind.into(), namespace: namespace_or_none, name: begins.to_owned() };
+        self.objects.range(first..).take_while(move |(key, _)| {
+            &*key.kind == kind
+                && namespace.is_none_or(|it| key.namespace == it)
+                && key.name.starts_with(begins)
+        })
     }
 
     fn own(&mut self, key: &Key, before: Option<&Value>, after: Option<&Value>) {
@@ -145,8 +166,7 @@ pub struct Gone {
 impl Default for Store {
     fn default() -> Self {
         // Clients take 0 for "any version", so the first real one is 1.
-        let inner =
-            Inner { revision: 1, objects: BTreeMap::new(), changes: VecDeque::new(), owned: BTreeMap::new() };
+        let inner = Inner { revision: 1, ..Inner::default() };
         Self { inner: Mutex::new(inner), revision: watch::Sender::new(1), book: Book::default() }
     }
 }
@@ -166,7 +186,7 @@ impl Store {
                 None => revision = value.as_u64().unwrap_or(revision),
             }
         }
-        let mut inner = Inner { revision, objects, changes: VecDeque::new(), owned: BTreeMap::new() };
+        let mut inner = Inner { revision, objects, ..Inner::default() };
         for (key, object) in inner.objects.clone() {
             inner.own(&key, None, Some(&object));
         }
@@ -214,6 +234,38 @@ impl Store {
             let found = inner.objects.iter().filter(fits);
             found.map(|(key, object)| (key.clone(), object.clone())).collect()
         })
+    }
+
+    /// Where objects of a kind lie that have this name, in whatever namespace.
+    pub fn named(&self, kind: &str, name: &str) -> Vec<Key> {
+        self.read(|inner| {
+            let all = inner.of_kind(kind, None, "").map(|(key, _)| key);
+            all.filter(|key| key.name == name).cloned().collect()
+        })
+    }
+
+    /// Objects of a kind: of all namespaces, or of one those whose names begin so.
+    pub fn objects(&self, kind: &str, namespace: Option<&str>, begins: &str) -> Vec<Arc<Value>> {
+        self.read(|inner| inner.of_kind(kind, namespace, begins).map(|(_, object)| object.clone()).collect())
+    }
+
+    /// What follows from the objects of a kind in a namespace; worked out anew only when one of that kind has changed.
+    pub fn derived<T: Any + Send + Sync>(
+        &self,
+        kind: &str,
+        namespace: &str,
+        work: impl FnOnce(&[Arc<Value>]) -> T,
+    ) -> Arc<T> {
+        let at = (TypeId::of::<T>(), kind.to_owned(), namespace.to_owned());
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = inner.derived.get(&at).and_then(|it| it.clone().downcast().ok()) {
+            return known;
+        }
+        let objects = inner.of_kind(kind, Some(namespace), "").map(|(_, object)| object.clone());
+        let objects: Vec<_> = objects.collect();
+        let derived = Arc::new(work(&objects));
+        inner.derived.insert(at, derived.clone());
+        derived
     }
 
     /// All objects of a kind, of one namespace or (with `None`) of all.
@@ -303,6 +355,7 @@ impl Store {
             self.book.put(REVISION, revision.to_string().as_bytes());
         }
         inner.own(key, before.as_deref(), after.as_deref());
+        inner.derived.retain(|(_, kind, _), _| **kind != *key.kind);
         let change = Change { revision, key: key.clone(), before, after };
         inner.changes.push_back(change.clone());
         if inner.changes.len() > KEPT {
@@ -412,6 +465,19 @@ mod tests {
         assert_eq!(names(store.list(&kind, Some("a"))), ["x", "z"]);
         assert_eq!(names(store.list_after(&kind, None, Some(("a", "x")))), ["z", "y"]);
         assert!(names(store.list(&"/secrets".into(), None)).is_empty());
+    }
+
+    #[test]
+    fn what_follows_is_worked_out_again_when_one_of_the_kind_has_changed() {
+        let store = Store::default();
+        put(&store, "a", "x", 1);
+        let count = |namespace: &str| *store.derived("/configmaps", namespace, <[Arc<Value>]>::len);
+        assert_eq!((count("a"), count("b")), (1, 0));
+        let again = store.derived("/configmaps", "a", |_| -> usize { panic!("nothing has changed") });
+        assert_eq!(*again, 1);
+        put(&store, "a", "y", 1);
+        assert_eq!((count("a"), count("b")), (2, 0));
+        assert_eq!(store.named("/configmaps", "y"), [key("a", "y")]);
     }
 
     #[test]

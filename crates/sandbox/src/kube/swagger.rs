@@ -27,7 +27,7 @@ pub fn answer(api: &Api, accept: &str) -> Answer {
         let mut document = Message::default();
         document.text(1, "2.0");
         document.message(9, &definitions);
-        return Answer::Bytes { content_type: BINARY, body: document.0 };
+        return Answer::Bytes { content_type: BINARY, body: document.0.into() };
     }
     let mut definitions = built_in();
     definitions.extend(custom);

@@ -18,10 +18,10 @@ use super::{
     },
     options,
     patch::Patch,
-    read::{Form, named, shown},
+    read::{in_version, named},
     refusal::Refusal,
     rules, scale, service,
-    store::{Change, Key},
+    store::Key,
 };
 
 /// One write: what it is about, how it wants to be read, and what the writer should be warned of.
@@ -91,10 +91,15 @@ pub(super) fn update(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) ->
     writing.change(name, Owners::Track, |_| Ok(new))
 }
 
-pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
+pub(super) fn patch(
+    api: &Api,
+    subject: &Subject<'_>,
+    ask: &Ask,
+    given: Option<Value>,
+) -> Result<Answer, Refusal> {
     let mut writing = Writing::new(api, subject, ask)?;
     let name = subject.place.name.as_deref().unwrap_or_default();
-    let patch = Patch::read(ask)?;
+    let patch = Patch::read(ask, given)?;
     if subject.place.subresource.as_deref() == Some("scale") {
         return writing.scale(name, &|scale| patch.on(None, scale));
     }
@@ -103,14 +108,6 @@ pub(super) fn patch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answe
     }
     let shape = subject.resource.custom.is_none().then_some(&subject.resource.shape);
     writing.change(name, Owners::Track, |old| patch.on(shape, old))
-}
-
-pub(super) fn delete(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
-    house::delete(api, subject, ask)
-}
-
-pub(super) fn delete_collection(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {
-    house::delete_collection(api, subject, ask)
 }
 
 impl<'a> Writing<'a> {
@@ -238,7 +235,7 @@ impl<'a> Writing<'a> {
         let admission = Admission::of(self.api, self.subject, &self.ask.user);
         let mut stored = self.store(&key, admission, |admission, old| {
             let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
-            let old = &shown(resource, old, Form::Whole);
+            let old = &*in_version(resource, old);
             let mut new = act(old)?;
             if meta(&new, "name") != name {
                 return Err(Refusal::bad_request(format!(
@@ -278,7 +275,7 @@ impl<'a> Writing<'a> {
         })?;
         // Who lets go of an object sees it as it became, though it was never stored so.
         if let Some(last) = last {
-            stored = last;
+            stored = last.into();
         }
         let body = named(resource, stored);
         Ok(Answer::Json { code: 200, body, warnings: [self.warnings.clone(), warnings].concat() })
@@ -296,7 +293,7 @@ impl<'a> Writing<'a> {
         })?;
         Ok(match answer {
             Answer::Json { code, body, warnings } => {
-                Answer::Json { code, body: scale::of(resource, &body), warnings }
+                Answer::Json { code, body: scale::of(resource, &body).into(), warnings }
             }
             other => other,
         })
@@ -308,7 +305,7 @@ impl<'a> Writing<'a> {
         key: &Key,
         mut admission: Option<Admission<'_>>,
         act: impl FnOnce(Option<&Admission<'_>>, Option<&Value>) -> Result<Option<Value>, Refusal>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         let change = self.api.store.change(key, |old| {
             let new = act(admission.as_ref(), old)?;
             if self.dry_run {
@@ -322,10 +319,11 @@ impl<'a> Writing<'a> {
         match change {
             Ok(Some(change)) => {
                 house::after(self.api, self.resource(), &change);
-                Ok(written(&change))
+                // The object as it became, or as it last was.
+                Ok(change.object())
             }
-            Ok(None) => Ok(self.api.store.get(key).map(Arc::unwrap_or_clone).unwrap_or_default()),
-            Err(Stop::DryRun(object)) => Ok(*object),
+            Ok(None) => Ok(self.api.store.get(key).unwrap_or_default()),
+            Err(Stop::DryRun(object)) => Ok((*object).into()),
             Err(Stop::Refused(refusal)) => Err(refusal),
         }
     }
@@ -451,9 +449,4 @@ fn not_applied(error: ApplyError) -> Refusal {
             Refusal { details, ..Refusal::new(409, "Conflict", message) }
         }
     }
-}
-
-/// What a client is shown of a change: the object as it became, or as it last was.
-fn written(change: &Change) -> Value {
-    Value::clone(&change.object())
 }

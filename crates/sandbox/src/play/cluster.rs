@@ -65,15 +65,14 @@ impl Cluster {
 
     /// All objects of a kind, of one namespace or of all.
     pub fn list(&self, kind: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        let listed = self.api.store.list(&kind.into(), namespace);
-        listed.objects.into_iter().map(|(_, object)| object).collect()
+        self.api.store.objects(kind, namespace, "")
     }
 
     /// Makes an object as a controller of that name; it says itself in which namespace.
     ///
     /// # Errors
     /// What the API refuses.
-    pub fn create(&self, by: &str, kind: &str, object: &Value) -> Result<Value, Refused> {
+    pub fn create(&self, by: &str, kind: &str, object: &Value) -> Result<Arc<Value>, Refused> {
         let resource = self.resource(kind)?;
         let path = path(&resource, meta(object, "namespace"), "", "");
         self.ask("POST", path, by, object.clone())
@@ -83,7 +82,12 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API refuses.
-    pub fn change(&self, by: &str, key: &Key, act: impl Fn(&mut Value)) -> Result<Option<Value>, Refused> {
+    pub fn change(
+        &self,
+        by: &str,
+        key: &Key,
+        act: impl Fn(&mut Value),
+    ) -> Result<Option<Arc<Value>>, Refused> {
         self.rewrite(by, key, "", act)
     }
 
@@ -96,7 +100,7 @@ impl Cluster {
         by: &str,
         key: &Key,
         act: impl Fn(&mut Value),
-    ) -> Result<Option<Value>, Refused> {
+    ) -> Result<Option<Arc<Value>>, Refused> {
         self.rewrite(by, key, "status", act)
     }
 
@@ -126,7 +130,9 @@ impl Cluster {
             "" => "default",
             namespace => namespace,
         };
-        let same = self.list("/events", Some(namespace)).into_iter().find(|event| {
+        // As the real recorder: the object's name and something that differs.
+        let begins = format!("{}.", meta(about, "name"));
+        let same = self.api.store.objects("/events", Some(namespace), &begins).into_iter().find(|event| {
             event["involvedObject"]["uid"] == about["metadata"]["uid"]
                 && event["reason"] == reason
                 && event["message"] == message
@@ -145,8 +151,7 @@ impl Cluster {
             "apiVersion": "v1", "kind": "Event",
             "metadata": {
                 "namespace": namespace,
-                // As the real recorder: the object's name and something that differs.
-                "name": format!("{}.{}", meta(about, "name"), &self.api.ids.uid()[..13].replace('-', "")),
+                "name": format!("{begins}{}", &self.api.ids.uid()[..13].replace('-', "")),
             },
             "involvedObject": {
                 "apiVersion": about["apiVersion"], "kind": about["kind"],
@@ -166,14 +171,14 @@ impl Cluster {
         key: &Key,
         below: &str,
         act: impl Fn(&mut Value),
-    ) -> Result<Option<Value>, Refused> {
+    ) -> Result<Option<Arc<Value>>, Refused> {
         let resource = self.resource(&key.kind)?;
         loop {
             let Some(object) = self.get(key) else { return Ok(None) };
             let mut new = Value::clone(&object);
             act(&mut new);
             if new == *object {
-                return Ok(Some(new));
+                return Ok(Some(object));
             }
             let at = path(&resource, &key.namespace, &key.name, below);
             match self.ask("PUT", at, by, in_version(new, &resource)) {
@@ -192,17 +197,16 @@ impl Cluster {
             .ok_or_else(|| Refused { code: 404, message: format!("there is no resource {kind}") })
     }
 
-    fn ask(&self, method: &str, path: String, by: &str, body: Value) -> Result<Value, Refused> {
+    fn ask(&self, method: &str, path: String, by: &str, body: Value) -> Result<Arc<Value>, Refused> {
         let ask = Ask {
             method: method.to_owned(),
             path,
             query: Query::default(),
             content_type: "application/json".to_owned(),
             user_agent: by.to_owned(),
-            object: Some(body),
             ..Ask::default()
         };
-        match self.api.answer(&ask) {
+        match self.api.answer_to(&ask, Some(body)) {
             Answer::Json { code, body, .. } if code < 300 => Ok(body),
             Answer::Json { code, body, .. } => {
                 Err(Refused { code, message: body["message"].as_str().unwrap_or_default().to_owned() })

@@ -25,14 +25,11 @@ pub mod repositories;
 pub mod velero;
 pub mod workloads;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::{Arc, Weak},
-};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::kube::store::{Change, Key, Store};
+use crate::kube::store::{Change, Gone, Key};
 
 pub use cluster::Cluster;
 
@@ -47,14 +44,12 @@ pub trait Controller: Send + Sync {
     /// Which of its objects a change concerns: of a pod perhaps the ReplicaSet that owns it. They need not exist.
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key>;
 
-    /// Other clusters whose changes it hears, each with the revision from which on it does.
-    fn elsewhere(&self) -> Vec<(Cluster, u64)> {
-        Vec::new()
-    }
-
-    /// Which of its objects a change in another cluster concerns.
-    fn concerned_elsewhere(&self, _cluster: &Cluster, _change: &Change) -> Vec<Key> {
-        Vec::new()
+    /// Which of its objects are concerned by what has changed in other clusters since it was asked last.
+    ///
+    /// # Errors
+    /// When that cannot be told any more: then everything is looked at anew.
+    fn concerned_elsewhere(&self, _cluster: &Cluster) -> Result<Vec<Key>, Gone> {
+        Ok(Vec::new())
     }
 
     /// Brings one object a step further; after how long it wants to look at it again without a change, if at all.
@@ -71,21 +66,12 @@ const COOLING: SignedDuration = SignedDuration::from_secs(1);
 /// A controller, by its place, and an object that it looks at.
 type Look = (usize, Key);
 
-/// What a controller has heard in another cluster.
-struct Heard {
-    place: usize,
-    store: Weak<Store>,
-    revision: u64,
-}
-
 /// The controllers of one cluster, and what they have still to do.
 pub struct Players {
     cluster: Cluster,
     controllers: Vec<Box<dyn Controller>>,
     /// The last change that was heard; `None` before the first look.
     heard: Option<u64>,
-    /// The last changes that controllers heard in other clusters.
-    heard_elsewhere: Vec<Heard>,
     ready: VecDeque<Look>,
     waits_in_line: HashSet<Look>,
     timers: BTreeMap<(Timestamp, u64), Look>,
@@ -100,7 +86,6 @@ impl Players {
             cluster,
             controllers,
             heard: None,
-            heard_elsewhere: Vec::new(),
             ready: VecDeque::new(),
             waits_in_line: HashSet::new(),
             timers: BTreeMap::new(),
@@ -117,11 +102,18 @@ impl Players {
     /// Does everything that is due now, and what follows from it; when there will be more to do, if nothing changes.
     pub fn settle(&mut self) -> Option<Timestamp> {
         let mut rounds: HashMap<Look, u32> = HashMap::new();
+        self.hear_elsewhere();
         loop {
             self.hear();
-            self.hear_elsewhere();
             self.ring();
-            let Some(look) = self.ready.pop_front() else { break };
+            let Some(look) = self.ready.pop_front() else {
+                // What this has changed elsewhere may want a look once more.
+                self.hear_elsewhere();
+                if self.ready.is_empty() && self.heard.is_some() {
+                    break;
+                }
+                continue;
+            };
             self.waits_in_line.remove(&look);
             let round = rounds.entry(look.clone()).or_default();
             *round += 1;
@@ -198,26 +190,12 @@ impl Players {
     /// Hears what changed in other clusters. When that cannot be told any more, everything is looked at anew.
     fn hear_elsewhere(&mut self) {
         for (place, controller) in self.controllers.iter().enumerate() {
-            for (other, since) in controller.elsewhere() {
-                let store = &other.api.store;
-                let known = |it: &Heard| it.place == place && it.store.as_ptr() == Arc::as_ptr(store);
-                if !self.heard_elsewhere.iter().any(known) {
-                    self.heard_elsewhere.retain(|it| it.store.strong_count() > 0);
-                    let store = Arc::downgrade(store);
-                    self.heard_elsewhere.push(Heard { place, store, revision: since });
-                }
-                let Some(heard) = self.heard_elsewhere.iter_mut().find(|it| known(it)) else { continue };
-                let Ok(changes) = store.changes_after(heard.revision) else {
-                    heard.revision = store.revision();
-                    self.heard = None;
-                    continue;
-                };
-                for change in changes {
-                    heard.revision = change.revision;
-                    for key in controller.concerned_elsewhere(&self.cluster, &change) {
-                        line_up(&mut self.ready, &mut self.waits_in_line, (place, key));
-                    }
-                }
+            let Ok(concerned) = controller.concerned_elsewhere(&self.cluster) else {
+                self.heard = None;
+                continue;
+            };
+            for key in concerned {
+                line_up(&mut self.ready, &mut self.waits_in_line, (place, key));
             }
         }
     }

@@ -4,7 +4,13 @@
 //! certificate authority, the same key for tokens, the same token of the owner and (at the same time) the same tokens,
 //! byte for byte. Keys are P-256, since signatures of RFC 6979 need no chance.
 
-use std::{fmt, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::SocketAddr,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use base64::{
     Engine,
@@ -48,7 +54,12 @@ pub struct Identity {
     owner: SecretString,
     authority: OnceLock<CertifiedIssuer<'static, Key>>,
     tokens: OnceLock<Key>,
+    /// Digests of tokens whose signatures are known to be good: to check one takes longer than all the rest.
+    verified: Mutex<BTreeSet<[u8; 32]>>,
 }
+
+/// Verified tokens that are remembered.
+const REMEMBERED: usize = 1_000;
 
 /// With what a kubeconfig says who asks.
 pub enum Credential<'a> {
@@ -102,7 +113,31 @@ impl Identity {
 
     fn of_text(secret: String) -> Self {
         let owner = hex::encode(derived(&secret, "owner", 0)).into();
-        Self { secret: secret.into(), owner, authority: OnceLock::new(), tokens: OnceLock::new() }
+        Self {
+            secret: secret.into(),
+            owner,
+            authority: OnceLock::new(),
+            tokens: OnceLock::new(),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// Whether the signature of a token is good, as `verify` says once.
+    pub(super) fn is_verified(&self, token: &str, verify: impl FnOnce() -> bool) -> bool {
+        let digest = Sha256::digest(token).into();
+        let verified = || self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified().contains(&digest) {
+            return true;
+        }
+        let good = verify();
+        if good {
+            let mut verified = verified();
+            if verified.len() >= REMEMBERED {
+                verified.clear();
+            }
+            verified.insert(digest);
+        }
+        good
     }
 
     /// With another token for the owner.

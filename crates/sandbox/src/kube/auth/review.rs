@@ -47,7 +47,7 @@ pub(in crate::kube) fn answer(
             shown(&api.may(&asked_about, &deed(&spec)))
         }
     };
-    Ok(Answer::Json { code: 201, body: object, warnings: Vec::new() })
+    Ok(Answer::Json { code: 201, body: object.into(), warnings: Vec::new() })
 }
 
 fn refuse(kind: &str, causes: &[(String, String)]) -> Result<(), Refusal> {

@@ -10,7 +10,8 @@ use super::{
     deletion,
     elsewhere::Elsewhere,
     health,
-    home::{Home, is_of_type, is_part},
+    home::{Home, addresses, is_of_type, is_part},
+    memory::Memory,
     model::{
         API_VERSION, APPLICATIONS, CONTROLLER, IMITATED, PROJECTS, REFRESH, annotation, items, sources, text,
         tracked_by,
@@ -18,12 +19,12 @@ use super::{
     operation::{self, Next},
     project::Project,
     render::Renderer,
-    work::{Conditions, Verdicts, Work},
+    work::{Conditions, Work},
 };
 use crate::{
     kube::{
         object::{is_going, meta},
-        store::{Change, Key},
+        store::{Change, Gone, Key},
     },
     play::{Cluster, Controller, repositories::is_commit},
 };
@@ -36,14 +37,14 @@ const HEAL_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// The controller of Applications.
 pub struct Applications {
     renderer: Arc<Renderer>,
-    verdicts: Verdicts,
+    memory: Memory,
     elsewhere: Elsewhere,
 }
 
 impl Applications {
     /// With what renders sources.
     pub fn new(renderer: Arc<Renderer>) -> Self {
-        Self { renderer, verdicts: Verdicts::default(), elsewhere: Elsewhere::default() }
+        Self { renderer, memory: Memory::default(), elsewhere: Elsewhere::default() }
     }
 }
 
@@ -72,7 +73,15 @@ impl Controller for Applications {
                 applications(cluster, Some(namespace)).map(|it| key_of(&it)).collect()
             }
             "/secrets" if is_of_type(&object, "cluster") => {
-                applications(cluster, Some(namespace)).map(|it| key_of(&it)).collect()
+                let names =
+                    [&change.before, &change.after].into_iter().flatten().flat_map(|it| addresses(it));
+                let names: Vec<_> = names.collect();
+                let goes_there = |it: &Arc<Value>| {
+                    let destination = &it["spec"]["destination"];
+                    let to = [text(destination, "name"), text(destination, "server").trim_end_matches('/')];
+                    names.iter().any(|name| !name.is_empty() && to.contains(&name.as_str()))
+                };
+                applications(cluster, Some(namespace)).filter(goes_there).map(|it| key_of(&it)).collect()
             }
             "/configmaps" if change.key.name == "argocd-cm" => {
                 applications(cluster, Some(namespace)).map(|it| key_of(&it)).collect()
@@ -81,25 +90,29 @@ impl Controller for Applications {
         }
     }
 
-    fn elsewhere(&self) -> Vec<(Cluster, u64)> {
-        self.elsewhere.all()
-    }
-
-    fn concerned_elsewhere(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
-        parent(cluster, change).collect()
+    fn concerned_elsewhere(&self, cluster: &Cluster) -> Result<Vec<Key>, Gone> {
+        let changes = self.elsewhere.changes()?;
+        Ok(changes.iter().flat_map(|change| parent(cluster, change)).collect())
     }
 
     fn reconcile(&self, cluster: &Cluster, key: &Key) -> Option<SignedDuration> {
         let app = cluster.get(key)?;
         let home = Home::of(cluster, &key.namespace)?;
-        self.elsewhere.of(&home, &app);
+        if let Some(wait) = self.memory.busy(key, &app, cluster.now()) {
+            return Some(wait);
+        }
+        let target = home.target(&app["spec"]["destination"]).map(Arc::new);
+        if let Ok(target) = &target {
+            self.elsewhere.hear(&home, target);
+        }
         let project = home.project(text(&app["spec"], "project"));
         let mut work = Work {
             home: &home,
             app: Value::clone(&app),
+            target,
             project,
             renderer: &self.renderer,
-            verdicts: &self.verdicts,
+            memory: &self.memory,
         };
         if !work.app["status"].is_object() {
             work.app["status"] = json!({});
@@ -109,6 +122,7 @@ impl Controller for Applications {
             return None;
         }
         let again = look(&mut work);
+        self.memory.looked(key, &work.app, cluster.now(), again);
         write(&work, key, &app);
         if is_going(&app) && !work.operates() {
             deletion::step(&mut work);
@@ -148,11 +162,7 @@ fn parent(cluster: &Cluster, change: &Change) -> impl Iterator<Item = Key> {
         [&change.before, &change.after].map(|it| it.as_deref().and_then(tracked_by).map(str::to_owned));
     let matters = names.iter().any(Option::is_some) && matters(change);
     let wanted = names.into_iter().flatten().filter(move |_| matters);
-    let mut keys: Vec<Key> = wanted
-        .flat_map(|name| {
-            applications(cluster, None).filter(move |it| meta(it, "name") == name).map(|it| key_of(&it))
-        })
-        .collect();
+    let mut keys: Vec<Key> = wanted.flat_map(|name| cluster.api.store.named(APPLICATIONS, &name)).collect();
     keys.dedup();
     keys.into_iter()
 }
@@ -302,8 +312,8 @@ fn invalid(work: &Work<'_>) -> Conditions {
         }
     }
     let destination = &spec["destination"];
-    match work.home.target(destination) {
-        Err(error) => found.push(("InvalidSpecError", error)),
+    match &work.target {
+        Err(error) => found.push(("InvalidSpecError", error.clone())),
         Ok(target) => {
             let namespace = text(destination, "namespace");
             if !project.permits_destination(&target.destination(), namespace) {
@@ -334,7 +344,7 @@ fn refresh(work: &mut Work<'_>, level: Level) -> bool {
         work.app["status"]["reconciledAt"] = now.into();
         return false;
     }
-    let Ok(target) = work.home.target(&work.app["spec"]["destination"]) else { return false };
+    let Ok(target) = work.target.clone() else { return false };
     // What failed is tried again when it is time, or somebody asks; not at every change of something else.
     let failed = items(&work.app["status"]["conditions"]).any(|it| {
         it["type"] == "ComparisonError" && text(it, "message").starts_with("Failed to load target state")

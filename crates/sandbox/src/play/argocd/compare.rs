@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use super::{
     health,
     home::Target,
+    memory::{From, Wanted},
     model::{
         COMPARE_OPTIONS, HOOK, Id, TRACKING, WAVE, annotation, group_version, has_option, items, text,
         tracked_by,
     },
     project::Project,
+    render::Rendered,
     work::{Conditions, Work},
 };
 use crate::{
@@ -47,7 +49,7 @@ pub struct Item {
     /// What the API knows about its kind.
     pub resource: Option<Arc<Resource>>,
     /// As it is wanted.
-    pub target: Option<Value>,
+    pub target: Option<Arc<Value>>,
     /// As it is.
     pub live: Option<Arc<Value>>,
     /// Whether they differ.
@@ -60,7 +62,7 @@ impl Item {
     /// One of the two.
     pub fn object(&self) -> &Value {
         const NOTHING: &Value = &Value::Null;
-        self.target.as_ref().or(self.live.as_deref()).unwrap_or(NOTHING)
+        self.target.as_deref().or(self.live.as_deref()).unwrap_or(NOTHING)
     }
 
     /// Looks again at what is there.
@@ -92,38 +94,29 @@ pub struct Comparison {
 /// Compares an Application with a cluster. `revisions` are commits to compare with, if not the newest.
 pub fn compare(work: &Work<'_>, target: &Target, revisions: &[String], level: Level) -> Comparison {
     let mut comparison = Comparison::default();
-    let mut wanted: BTreeMap<Id, (Value, u32)> = BTreeMap::new();
-    let mut order = Vec::new();
-    let (name, namespace) = (work.name(), text(&work.app["spec"]["destination"], "namespace"));
-    match load::load(work, revisions, level) {
+    let name = work.name();
+    let wanted = match load::load(work, revisions, level) {
         Ok(loaded) => {
             comparison.revisions = loaded.revisions;
             comparison.kinds = loaded.kinds;
             comparison.imitated = loaded.imitated;
-            for object in loaded.objects {
-                let object = prepared(&target.cluster, object, name, namespace);
-                let id = Id::of(&object);
-                let entry = wanted.entry(id.clone()).or_insert_with(|| {
-                    order.push(id);
-                    (Value::Null, 0)
-                });
-                *entry = (object, entry.1 + 1);
-            }
+            wanted(work, target, loaded.rendered)
         }
         Err(error) => {
             comparison.failed = true;
             comparison.conditions.push(("ComparisonError", format!("Failed to load target state: {error}")));
             comparison.revisions = load::asked(work);
+            Arc::default()
         }
-    }
-    for id in order {
-        let Some((object, times)) = wanted.remove(&id) else { continue };
-        if times > 1 {
+    };
+    for it in wanted.iter() {
+        let Wanted { id, object, times, .. } = it;
+        if *times > 1 {
             let message = format!("Resource {id} appeared {times} times among application resources.");
             comparison.conditions.push(("RepeatedResourceWarning", message));
         }
-        let resource = find(&target.cluster, &object);
-        let live = resource.as_ref().and_then(|it| live_of(&target.cluster, it, &id));
+        let resource = find(&target.cluster, object);
+        let live = resource.as_ref().and_then(|it| live_of(&target.cluster, it, id));
         if let Some(other) = live.as_deref().and_then(tracked_by).filter(|it| *it != name) {
             let message = format!(
                 "{}/{} is part of applications {}/{name} and {}",
@@ -134,26 +127,56 @@ pub fn compare(work: &Work<'_>, target: &Target, revisions: &[String], level: Le
             );
             comparison.conditions.push(("SharedResourceWarning", message));
         }
-        let hook = is_hook(&object);
+        let hook = is_hook(object);
+        let modified = match (&live, &resource) {
+            (Some(live), Some(resource)) if !hook => {
+                differ::differs(work, &target.cluster, resource, it, live)
+            }
+            _ => false,
+        };
         comparison.items.push(Item {
-            version: group_version(&object).1.to_owned(),
-            id,
+            version: group_version(object).1.to_owned(),
+            id: id.clone(),
             resource,
-            target: Some(object),
+            target: Some(object.clone()),
             live,
-            modified: false,
+            modified,
             hook,
         });
     }
     add_tracked(work, target, &mut comparison);
-    for item in &mut comparison.items {
-        if let (Some(wanted), Some(live), Some(resource)) = (&item.target, &item.live, &item.resource)
-            && !item.hook
-        {
-            item.modified = differ::differs(work, &target.cluster, resource, wanted, live);
-        }
-    }
     comparison
+}
+
+/// The objects that are wanted, in the order of the sources.
+fn wanted(work: &Work<'_>, target: &Target, rendered: Vec<Arc<Rendered>>) -> Arc<[Wanted]> {
+    let spec = &work.app["spec"];
+    let (name, namespace) = (&work.app["metadata"]["name"], &spec["destination"]["namespace"]);
+    let catalog = &target.cluster.api.catalog;
+    let from = From {
+        said: [name, namespace, &spec["ignoreDifferences"]].map(Value::clone),
+        rendered,
+        kinds: (catalog.clone(), catalog.changes()),
+    };
+    work.memory.wanted(from, |from| {
+        let mut places: BTreeMap<Id, usize> = BTreeMap::new();
+        let mut all: Vec<Wanted> = Vec::new();
+        for object in from.rendered.iter().flat_map(|it| &it.objects) {
+            let namespace = namespace.as_str().unwrap_or_default();
+            let object = prepared(&target.cluster, object.clone(), work.name(), namespace);
+            let id = Id::of(&object);
+            match places.get(&id) {
+                Some(place) => {
+                    all[*place] = Wanted::new(id, object, all[*place].times + 1);
+                }
+                None => {
+                    places.insert(id.clone(), all.len());
+                    all.push(Wanted::new(id, object, 1));
+                }
+            }
+        }
+        all
+    })
 }
 
 /// An object with its namespace and with the annotation that says where it came from. Definitions are not tracked.
@@ -273,7 +296,7 @@ pub fn report(work: &mut Work<'_>, comparison: &Comparison) {
         let namespaced = item.resource.as_ref().is_none_or(|it| it.namespaced);
         put("namespace", if namespaced { &item.id.namespace } else { "" });
         put("name", &item.id.name);
-        let skipped = item.target.as_ref().is_some_and(is_skipped);
+        let skipped = item.target.as_deref().is_some_and(is_skipped);
         let permitted = project.as_ref().is_none_or(|it| {
             Project(it).permits_kind(&item.id.group, &item.id.kind, &item.id.name, namespaced)
         });
@@ -292,7 +315,7 @@ pub fn report(work: &mut Work<'_>, comparison: &Comparison) {
         if !permitted || comparison.failed {
             entry["status"] = "Unknown".into();
         }
-        match item.target.as_ref().map(wave) {
+        match item.target.as_deref().map(wave) {
             Some(wave) if wave != 0 => entry["syncWave"] = wave.into(),
             _ => {}
         }

@@ -32,7 +32,7 @@ pub fn step(work: &mut Work<'_>) {
         let message = format!("appproject.argoproj.io \"{project}\" not found");
         return write(work, vec![("DeletionError", message)]);
     }
-    let Ok(target) = work.home.target(&work.app["spec"]["destination"]) else {
+    let Ok(target) = work.target.clone() else {
         // Its cluster is gone, and its resources with it.
         return release(work);
     };

@@ -1,6 +1,6 @@
 //! The installation that an Application belongs to: whether it is there, its settings, repositories and clusters.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::SignedDuration;
@@ -36,6 +36,33 @@ pub struct Target {
     pub server: String,
     /// Its name.
     pub name: String,
+}
+
+/// The Secrets that an Argo CD reads, as `argocd.argoproj.io/secret-type` tells them apart.
+pub struct Known {
+    /// Of repositories.
+    pub repositories: Vec<Arc<Value>>,
+    /// Of credentials for all repositories below an address.
+    pub credentials: Vec<Arc<Value>>,
+    /// Of clusters.
+    pub clusters: Vec<Arc<Value>>,
+    by_server: BTreeMap<String, Arc<Value>>,
+    by_name: BTreeMap<String, Arc<Value>>,
+}
+
+impl Known {
+    fn of(secrets: &[Arc<Value>]) -> Self {
+        let of_type = |kind| secrets.iter().filter(|it| is_of_type(it, kind)).cloned().collect::<Vec<_>>();
+        let clusters = of_type("cluster");
+        let (mut by_server, mut by_name) = (BTreeMap::new(), BTreeMap::new());
+        for it in &clusters {
+            let [name, server] = addresses(it);
+            by_server.entry(server).or_insert_with(|| it.clone());
+            by_name.entry(name).or_insert_with(|| it.clone());
+        }
+        let (repositories, credentials) = (of_type("repository"), of_type("repo-creds"));
+        Self { repositories, credentials, clusters, by_server, by_name }
+    }
 }
 
 /// A cluster as it is registered.
@@ -122,13 +149,14 @@ impl<'a> Home<'a> {
     /// with credentials names.
     pub fn remote(&self, url: &str) -> Remote {
         let wanted = normalized(url);
-        let exact = self.secrets("repository").find(|it| normalized(&secret(it, "url")) == wanted);
-        let found = exact.clone().filter(|it| !secret(it, "password").is_empty()).or_else(|| {
-            self.secrets("repo-creds")
-                .filter(|it| wanted.starts_with(&normalized(&secret(it, "url"))))
-                .max_by_key(|it| secret(it, "url").len())
+        let known = self.known();
+        let exact = known.repositories.iter().find(|it| normalized(&secret(it, "url")) == wanted);
+        let found = exact.filter(|it| !secret(it, "password").is_empty()).or_else(|| {
+            let fits =
+                known.credentials.iter().filter(|it| wanted.starts_with(&normalized(&secret(it, "url"))));
+            fits.max_by_key(|it| secret(it, "url").len())
         });
-        let some = |key: &str| found.as_ref().map(|it| secret(it, key)).filter(|it| !it.is_empty());
+        let some = |key: &str| found.map(|it| secret(it, key)).filter(|it| !it.is_empty());
         Remote {
             url: url.to_owned(),
             username: some("username"),
@@ -136,10 +164,9 @@ impl<'a> Home<'a> {
         }
     }
 
-    /// Secrets of a type, as `argocd.argoproj.io/secret-type` says.
-    pub fn secrets(&self, kind: &'static str) -> impl Iterator<Item = Arc<Value>> {
-        let all = self.cluster.list("/secrets", Some(self.namespace));
-        all.into_iter().filter(move |it| is_of_type(it, kind))
+    /// The Secrets that it reads.
+    pub fn known(&self) -> Arc<Known> {
+        self.cluster.api.store.derived("/secrets", self.namespace, Known::of)
     }
 
     /// Address and name of the cluster that an Application goes to, in Argo CD's words when it knows none.
@@ -165,19 +192,14 @@ impl<'a> Home<'a> {
         if name.is_empty() && server.is_empty() {
             return Err("Destination server missing from app spec".to_owned());
         }
-        let found = self.secrets("cluster").find(|it| {
-            if server.is_empty() {
-                secret(it, "name") == name
-            } else {
-                secret(it, "server").trim_end_matches('/') == server
-            }
-        });
+        let known = self.known();
+        let found = if server.is_empty() { known.by_name.get(name) } else { known.by_server.get(server) };
         match found {
             Some(found) => {
-                let config: Value = serde_json::from_str(&secret(&found, "config")).unwrap_or_default();
+                let config: Value = serde_json::from_str(&secret(found, "config")).unwrap_or_default();
                 Ok(Registered {
-                    server: secret(&found, "server").trim_end_matches('/').to_owned(),
-                    name: secret(&found, "name"),
+                    server: secret(found, "server").trim_end_matches('/').to_owned(),
+                    name: secret(found, "name"),
                     token: config["bearerToken"].as_str().map(SecretString::from),
                 })
             }
@@ -222,6 +244,11 @@ pub fn is_part(name: &str) -> bool {
 /// Whether a Secret is of a type that Argo CD reads.
 pub fn is_of_type(secret: &Value, kind: &str) -> bool {
     secret["metadata"]["labels"]["argocd.argoproj.io/secret-type"] == kind
+}
+
+/// Name and address of the cluster that a Secret registers.
+pub fn addresses(cluster: &Value) -> [String; 2] {
+    [secret(cluster, "name"), secret(cluster, "server").trim_end_matches('/').to_owned()]
 }
 
 /// A text of a Secret; empty when it is not there.

@@ -12,6 +12,7 @@
 //! | `operation`, `sync` | operations and their retries; tasks, phases, waves, hooks |
 //! | `deletion` | Applications that take their resources along |
 //! | `elsewhere` | clusters beside its own |
+//! | `memory` | what is known of earlier looks |
 //! | `project` | what an AppProject permits |
 //! | `home` | the installation: settings, credentials, clusters |
 //! | `health` | how well an object is |
@@ -25,6 +26,7 @@ mod deletion;
 mod elsewhere;
 mod health;
 mod home;
+mod memory;
 mod model;
 mod operation;
 mod project;

@@ -1,5 +1,7 @@
 //! Operations: asked for by people or by the sync policy, run in steps, tried again when they fail.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -93,7 +95,7 @@ fn backoff(retry: &Value, count: u64) -> SignedDuration {
 }
 
 /// Whether it can be done at all.
-fn ready(work: &Work<'_>, state: &Value) -> Result<Target, String> {
+fn ready(work: &Work<'_>, state: &Value) -> Result<Arc<Target>, String> {
     if !state["operation"]["sync"].is_object() {
         return Err("Invalid operation request: no operation specified".to_owned());
     }
@@ -103,9 +105,7 @@ fn ready(work: &Work<'_>, state: &Value) -> Result<Target, String> {
             "Failed to load application project: appproject.argoproj.io \"{project}\" not found"
         ));
     }
-    work.home
-        .target(&work.app["spec"]["destination"])
-        .map_err(|error| format!("Failed to get destination cluster: {error}"))
+    work.target.clone().map_err(|error| format!("Failed to get destination cluster: {error}"))
 }
 
 fn sync(work: &mut Work<'_>, target: &Target, state: &mut Value) -> (&'static str, String) {

@@ -1,21 +1,16 @@
 //! One Application while it is looked at, and the words of its status.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
-    home::Home,
+    home::{Home, Target},
+    memory::Memory,
     model::{items, sources, text},
     render::Renderer,
 };
 use crate::kube::object::meta;
-
-/// Whether an object is as wanted, by what is wanted and what is there: asking the API again would cost more.
-pub type Verdicts = Mutex<HashMap<(u64, u64), bool>>;
 
 /// Conditions: type and message.
 pub type Conditions = Vec<(&'static str, String)>;
@@ -26,12 +21,14 @@ pub struct Work<'a> {
     pub home: &'a Home<'a>,
     /// The Application.
     pub app: Value,
+    /// The cluster that it goes to, or in Argo CD's words why there is none.
+    pub target: Result<Arc<Target>, String>,
     /// Its project, if that is there.
     pub project: Option<Arc<Value>>,
     /// What renders its sources.
     pub renderer: &'a Renderer,
-    /// What was compared before.
-    pub verdicts: &'a Verdicts,
+    /// What is known of earlier looks.
+    pub memory: &'a Memory,
 }
 
 impl Work<'_> {

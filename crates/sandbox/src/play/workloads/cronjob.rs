@@ -54,7 +54,12 @@ impl Controller for CronJobs {
 }
 
 /// Takes jobs that are over off the list of those that run, and deletes old ones. Gives the CronJob as it is then.
-fn clean(cluster: &Cluster, key: &Key, cron: &Value, jobs: &[Arc<Value>]) -> Result<Option<Value>, Refused> {
+fn clean(
+    cluster: &Cluster,
+    key: &Key,
+    cron: &Value,
+    jobs: &[Arc<Value>],
+) -> Result<Option<Arc<Value>>, Refused> {
     let running: Vec<Value> = items(&cron["status"]["active"])
         .filter(|it| {
             let job = jobs.iter().find(|job| job["metadata"]["uid"] == it["uid"]);

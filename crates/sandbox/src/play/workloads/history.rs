@@ -40,9 +40,9 @@ impl Revisions {
             Some(place) => {
                 let old = all.remove(place);
                 let raised = cluster.change(by, &key_of(KIND, &old), |it| it["revision"] = next.into())?;
-                all.extend(raised.map(Arc::new));
+                all.extend(raised);
             }
-            None => all.push(Arc::new(make(cluster, by, owner, label, &data, next)?)),
+            None => all.push(make(cluster, by, owner, label, &data, next)?),
         }
         Ok(Self { all })
     }
@@ -83,7 +83,7 @@ fn make(
     label: &str,
     data: &Value,
     revision: i64,
-) -> Result<Value, Refused> {
+) -> Result<Arc<Value>, Refused> {
     let mut collisions = 0;
     loop {
         let hash = hash(data, collisions);

@@ -224,7 +224,7 @@ pub fn pod_from(template: &Value, owner: &Value) -> Value {
 ///
 /// # Errors
 /// What the API refuses; that is told too.
-pub fn create_pod(cluster: &Cluster, by: &str, owner: &Value, pod: &Value) -> Result<Value, Refused> {
+pub fn create_pod(cluster: &Cluster, by: &str, owner: &Value, pod: &Value) -> Result<Arc<Value>, Refused> {
     match cluster.create(by, "/pods", pod) {
         Ok(pod) => {
             cluster.event(
@@ -312,7 +312,7 @@ fn claim_one(
                     owners.push(reference.clone());
                 }
             });
-            adopted.ok().flatten().map(Arc::new)
+            adopted.ok().flatten()
         }
     }
 }

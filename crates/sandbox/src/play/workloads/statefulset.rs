@@ -173,7 +173,7 @@ impl Work<'_> {
         match self.replicas[place].clone() {
             None => {
                 let pod = self.create(ordinal)?;
-                self.replicas[place] = Some(Arc::new(pod));
+                self.replicas[place] = Some(pod);
                 Ok(Step::Wait)
             }
             Some(pod) if is_finished(&pod) && !is_going(&pod) => {
@@ -218,7 +218,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn create(&self, ordinal: i64) -> Result<Value, Refused> {
+    fn create(&self, ordinal: i64) -> Result<Arc<Value>, Refused> {
         self.claims(ordinal)?;
         let partition = int(&self.set["spec"]["updateStrategy"]["rollingUpdate"]["partition"]);
         let old = ordinal - self.start < partition;

@@ -1,11 +1,15 @@
 //! Whether an object is as wanted: the API is asked what applying it would make of it, and nothing may come out that is not
 //! there already.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
 use super::super::{
+    memory::Wanted,
     model::{CONTROLLER, Id, glob, items, text},
     work::Work,
 };
@@ -14,50 +18,48 @@ use crate::{
     play::Cluster,
 };
 
-/// Verdicts that are kept.
-const KEPT: usize = 50_000;
-
 /// Whether applying `wanted` would change `live`.
 pub fn differs(
     work: &Work<'_>,
     cluster: &Cluster,
     resource: &Resource,
-    wanted: &Value,
-    live: &Value,
+    wanted: &Wanted,
+    live: &Arc<Value>,
 ) -> bool {
-    let ignore = &work.app["spec"]["ignoreDifferences"];
-    let key = key(wanted, live, ignore);
-    if let Some(known) = lock(work).get(&key) {
-        return *known;
+    // Most looks find the very same.
+    if let Some(known) = wanted.verdict_on(live) {
+        return known;
     }
-    let differs = match apply(cluster, resource, wanted, true) {
-        Ok(predicted) => bare(predicted, wanted, ignore) != bare(live.clone(), wanted, ignore),
+    let ignore = &work.app["spec"]["ignoreDifferences"];
+    let key = (of_wanted(&wanted.object, ignore), of_live(live));
+    let differs = work.memory.verdict(key, || match apply(cluster, resource, &wanted.object, true) {
+        Ok(predicted) => {
+            bare(predicted, &wanted.object, ignore) != bare(Value::clone(live), &wanted.object, ignore)
+        }
         // What cannot be applied is not as wanted; the sync says why.
         Err(_) => true,
-    };
-    let mut known = lock(work);
-    if known.len() >= KEPT {
-        known.clear();
-    }
-    known.insert(key, differs);
+    });
+    wanted.judge(live, differs);
     differs
 }
 
 /// Remembers that applying `wanted` has just made `live`.
 pub fn remember(work: &Work<'_>, wanted: &Value, live: &Value) {
-    lock(work).insert(key(wanted, live, &work.app["spec"]["ignoreDifferences"]), false);
+    let key = (of_wanted(wanted, &work.app["spec"]["ignoreDifferences"]), of_live(live));
+    work.memory.judge(key, false);
 }
 
-fn lock<'a>(work: &'a Work<'_>) -> std::sync::MutexGuard<'a, std::collections::HashMap<(u64, u64), bool>> {
-    work.verdicts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn of_wanted(wanted: &Value, ignore: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hash(wanted, &mut hasher, 0);
+    hash(ignore, &mut hasher, 0);
+    hasher.finish()
 }
 
-fn key(wanted: &Value, live: &Value, ignore: &Value) -> (u64, u64) {
-    let (mut first, mut second) = (DefaultHasher::new(), DefaultHasher::new());
-    hash(wanted, &mut first, 0);
-    hash(ignore, &mut first, 0);
-    hash(live, &mut second, 1);
-    (first.finish(), second.finish())
+fn of_live(live: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hash(live, &mut hasher, 1);
+    hasher.finish()
 }
 
 /// At the top of an object (`depth` 1) its status does not count, and below `metadata` not what every write changes.
@@ -224,11 +226,10 @@ pub fn ask(
         query,
         content_type: content_type.to_owned(),
         user_agent: CONTROLLER.to_owned(),
-        body: body.to_string().into_bytes(),
         ..Ask::default()
     };
-    match cluster.api.answer(&ask) {
-        Answer::Json { code, body, .. } if code < 300 => Ok(body),
+    match cluster.api.answer_to(&ask, Some(body.clone())) {
+        Answer::Json { code, body, .. } if code < 300 => Ok(Arc::unwrap_or_clone(body)),
         Answer::Json { body, .. } => Err(text(&body, "message").to_owned()),
         Answer::Text { body, .. } => Err(body),
         Answer::Watch(_) | Answer::Bytes { .. } => Ok(json!({})),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     model::{sources, text},
-    render::Ask,
+    render::{Ask, Rendered},
     work::Work,
 };
 use crate::play::{around::Files, repositories::is_commit};
@@ -24,7 +24,7 @@ pub enum Level {
 
 /// What was loaded.
 pub struct Loaded {
-    pub objects: Vec<Value>,
+    pub rendered: Vec<Arc<Rendered>>,
     pub revisions: Vec<String>,
     pub kinds: Vec<&'static str>,
     pub imitated: Option<String>,
@@ -39,7 +39,8 @@ pub fn asked(work: &Work<'_>) -> Vec<String> {
 pub fn load(work: &Work<'_>, revisions: &[String], level: Level) -> Result<Loaded, String> {
     let (all, _) = sources(&work.app["spec"]);
     let count = all.len();
-    let mut loaded = Loaded { objects: Vec::new(), revisions: Vec::new(), kinds: Vec::new(), imitated: None };
+    let mut loaded =
+        Loaded { rendered: Vec::new(), revisions: Vec::new(), kinds: Vec::new(), imitated: None };
     let mut commits = Vec::new();
     let mut refs = BTreeMap::new();
     for (number, source) in all.iter().enumerate() {
@@ -70,11 +71,11 @@ pub fn load(work: &Work<'_>, revisions: &[String], level: Level) -> Result<Loade
         let ask = Ask { source, commit: &commit, files: &files, name: work.name(), namespace, refs: &refs };
         let rendered =
             work.renderer.render(&ask, level == Level::Hard).map_err(|error| format!("{place}{error}"))?;
-        loaded.objects.extend(rendered.objects.iter().cloned());
         loaded.kinds.push(rendered.kind);
         if let Some(imitated) = &rendered.imitated {
             loaded.imitated = Some(imitated.clone());
         }
+        loaded.rendered.push(rendered);
     }
     Ok(loaded)
 }

@@ -276,15 +276,15 @@ fn clusters(home: &Home<'_>, said: &Value, style: &Style) -> Result<Vec<Value>, 
     let selector = &said["selector"];
     let mut all = Vec::new();
     let mut local = false;
-    for it in home.secrets("cluster") {
+    for it in &home.known().clusters {
         let labels = &it["metadata"]["labels"];
         if !selects(selector, |key| labels[key].as_str().map(str::to_owned)) {
             continue;
         }
-        let (name, server) = (secret(&it, "name"), secret(&it, "server"));
+        let (name, server) = (secret(it, "name"), secret(it, "server"));
         local |= server.trim_end_matches('/') == IN_CLUSTER;
         let mut params = json!({
-            "name": name, "nameNormalized": normalized(&name), "server": server, "project": secret(&it, "project"),
+            "name": name, "nameNormalized": normalized(&name), "server": server, "project": secret(it, "project"),
         });
         if style.is_go() {
             params["metadata"] = json!({});

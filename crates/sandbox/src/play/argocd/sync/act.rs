@@ -1,5 +1,7 @@
 //! What tasks do: apply, create, replace, delete.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Sync, Task, step::Run};
@@ -184,7 +186,7 @@ impl Sync<'_> {
         let resource = found.ok_or_else(|| {
             format!("no matches for kind \"{}\" in version \"{}\"", task.kind(), text(&target, "apiVersion"))
         })?;
-        let target = self.with_ignored(target, task);
+        let target = self.with_ignored(Arc::unwrap_or_clone(target), task);
         let name = meta(&target, "name").to_owned();
         let shown = match group.as_str() {
             "" => format!("{}/{name}", resource.singular),
@@ -215,7 +217,7 @@ impl Sync<'_> {
                 let before = task.live.as_ref().map(|it| it["metadata"]["resourceVersion"].clone());
                 let made = apply(cluster, &resource, &target, false)?;
                 let changed = before.as_ref() != Some(&made["metadata"]["resourceVersion"]);
-                if let Some(original) = task.target.as_ref() {
+                if let Some(original) = task.target.as_deref() {
                     remember(self.work, original, &made);
                 }
                 let server = self.object_option(&target, "ServerSideApply=true");

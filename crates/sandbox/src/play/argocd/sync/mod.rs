@@ -51,7 +51,7 @@ impl Phase {
 pub struct Task {
     phase: Phase,
     wave: i64,
-    target: Option<Value>,
+    target: Option<Arc<Value>>,
     live: Option<Arc<Value>>,
     resource: Option<Arc<Resource>>,
     modified: bool,
@@ -65,7 +65,7 @@ pub struct Task {
 impl Task {
     fn object(&self) -> &Value {
         const NOTHING: &Value = &Value::Null;
-        self.target.as_ref().or(self.live.as_deref()).unwrap_or(NOTHING)
+        self.target.as_deref().or(self.live.as_deref()).unwrap_or(NOTHING)
     }
 
     fn id(&self) -> Id {

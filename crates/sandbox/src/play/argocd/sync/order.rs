@@ -1,5 +1,7 @@
 //! What has to be done, in the order in which it is.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Phase, Sync, Task, is_of, is_skipped, phases, wave};
@@ -59,7 +61,7 @@ impl Sync<'_> {
         let mut tasks = Vec::new();
         for item in &self.items {
             let object = item.object();
-            if item.hook || !self.is_chosen(&item.id) || item.target.as_ref().is_some_and(is_skipped) {
+            if item.hook || !self.is_chosen(&item.id) || item.target.as_deref().is_some_and(is_skipped) {
                 continue;
             }
             tasks.push(Task {
@@ -116,7 +118,7 @@ impl Sync<'_> {
         for item in self.items.iter().filter(|it| it.hook) {
             let Some(hook) = &item.target else { continue };
             for phase in phases(hook) {
-                let mut target = hook.clone();
+                let mut target = Value::clone(hook);
                 if meta(&target, "name").is_empty() {
                     // Each synchronisation makes its own one, and finds it again.
                     let short = self.revision.get(..7).unwrap_or(&self.revision);
@@ -142,7 +144,7 @@ impl Sync<'_> {
                 tasks.push(Task {
                     phase,
                     wave: wave(hook),
-                    target: Some(target),
+                    target: Some(Arc::new(target)),
                     live,
                     resource: item.resource.clone(),
                     modified: true,
@@ -183,7 +185,7 @@ impl Sync<'_> {
         tasks.push(Task {
             phase: Phase::PreSync,
             wave: 0,
-            target: Some(target),
+            target: Some(Arc::new(target)),
             live,
             resource,
             modified: true,
@@ -280,10 +282,10 @@ fn pull_forward(
 ) {
     let mut at = 0;
     while at < tasks.len() {
-        let key = tasks[at].target.as_ref().and_then(&is);
+        let key = tasks[at].target.as_deref().and_then(&is);
         if let Some(key) = key {
             let first = tasks[..at].iter().position(|it| {
-                it.target.as_ref().is_some_and(|it| is(it).is_none() && needs(it).as_ref() == Some(&key))
+                it.target.as_deref().is_some_and(|it| is(it).is_none() && needs(it).as_ref() == Some(&key))
             });
             if let Some(first) = first {
                 let (phase, wave) = (tasks[first].phase, tasks[first].wave);

@@ -146,7 +146,7 @@ impl Sets {
         })?;
         if let Some(set) = changed {
             let revision = annotation(&set, REVISION).to_owned();
-            self.new = Some(Arc::new(set));
+            self.new = Some(set);
             self.revise(cluster, &revision)?;
         }
         let there = super::super::objects::condition(&self.deployment["status"], "Progressing").is_some();
@@ -192,7 +192,7 @@ impl Sets {
                     cluster.event(BY, &deployment, "Normal", "ScalingReplicaSet", &words);
                 }
                 let revision = annotation(&made, REVISION).to_owned();
-                self.new = Some(Arc::new(made));
+                self.new = Some(made);
                 self.revise(cluster, &revision)?;
                 if has_deadline(&deployment) {
                     let words = format!("Created new replica set {name:?}");
@@ -233,7 +233,7 @@ impl Sets {
         }
         let place = self.old.iter_mut().chain(&mut self.new).find(|it| meta(it, "uid") == meta(set, "uid"));
         if let Some(place) = place {
-            *place = Arc::new(changed);
+            *place = changed;
         }
         Ok(from != to)
     }
@@ -296,7 +296,7 @@ impl Sets {
         let changed =
             cluster.change(BY, &key, |it| it["metadata"]["annotations"][REVISION] = revision.into())?;
         if let Some(changed) = changed {
-            self.deployment = Arc::new(changed);
+            self.deployment = changed;
         }
         Ok(())
     }

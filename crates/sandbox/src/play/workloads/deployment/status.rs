@@ -59,7 +59,7 @@ fn say(cluster: &Cluster, sets: &mut Sets, value: &str, reason: &str, message: &
         set(&mut it["status"], "Progressing", value, reason, message, &now);
     })?;
     if let Some(changed) = changed {
-        sets.deployment = changed.into();
+        sets.deployment = changed;
     }
     Ok(())
 }

@@ -119,7 +119,8 @@ impl World {
     }
 
     pub fn make(&self, kind: &str, object: Value) -> Value {
-        self.cluster.create("test", kind, &object).unwrap_or_else(|refused| panic!("{refused}: {object}"))
+        let made = self.cluster.create("test", kind, &object);
+        Arc::unwrap_or_clone(made.unwrap_or_else(|refused| panic!("{refused}: {object}")))
     }
 
     pub fn get(&self, kind: &str, name: &str) -> Option<Arc<Value>> {
