@@ -32,17 +32,21 @@ check:
     cargo deny --log-level warn check bans licenses sources
     cargo test -q -p platform-tests --test arch --test error_pages --test tidy
 
+# Those that want the bed or real nodes wait for each other: as many threads as may be waiting, and then some for the others, which
+# take turns by themselves.
+threads := env("RUST_TEST_THREADS", "32")
+
 # all tests, those on the bed of real components included
 test: tools build
-    cargo test --workspace
+    RUST_TEST_THREADS={{ threads }} cargo test --workspace
 
 # only the tests on the bed
 e2e *ARGS: tools build
-    cargo test -p platform-tests {{ ARGS }}
+    RUST_TEST_THREADS={{ threads }} cargo test -p platform-tests {{ ARGS }}
 
 # the tests on the bed with everything that takes long: all 25 random kills
 e2e-long *ARGS: tools build
-    PLATFORM_E2E_LONG=1 cargo test -p platform-tests {{ ARGS }}
+    RUST_TEST_THREADS={{ threads }} PLATFORM_E2E_LONG=1 cargo test -p platform-tests {{ ARGS }}
 
 # measure the engine, release build, as one table; `just bench resume memory` measures only these parts, `just bench nodes` real nodes next to kind
 bench *PARTS:
@@ -51,7 +55,7 @@ bench *PARTS:
     # the peer is wanted by the part `chain` alone; without it that part says so
     case " {{ PARTS }} " in "  " | *" chain "*) tests/tools/peer "{{ peer }}" || true ;; esac
     [ ! -x "{{ peer }}/bin/python" ] || export PLATFORM_BENCH_PEER="{{ peer }}/bin/python"
-    # a part of its own: it makes seven clusters of real nodes
+    # a part of its own: it makes eleven clusters of real nodes
     case " {{ PARTS }} " in " nodes ")
       cargo build -q --release -p platform-cli
       exec cargo bench -q -p platform-tests --bench nodes ;;

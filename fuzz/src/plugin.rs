@@ -209,6 +209,7 @@ impl Provider for Still {
     }
 
     async fn access(&self, _: &ClusterRequest) -> Result<Access, Failure> {
-        Ok(Access { kubeconfig: Kubeconfig::Value(SecretString::from("k")), context: None, expires: None })
+        let kubeconfig = Kubeconfig::Value(SecretString::from("k"));
+        Ok(Access { kubeconfig, context: None, expires: None, inside: None })
     }
 }

@@ -1,6 +1,11 @@
 //! The program on the sandbox, with nothing around it: no bed, no other component.
 
-use std::{ffi::OsStr, path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::Command,
+    sync::{Condvar, Mutex, PoisonError},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,16 +18,43 @@ use crate::{Output, Started, bed::binary};
 /// Its sandbox is stopped and its folders are removed when it is dropped.
 pub struct Alone {
     dir: TempDir,
+    _slot: Slot,
+}
+
+/// A place among those that work at once: as many as there are processors. Whoever waits for a bed or for nodes waits in a
+/// thread of the test harness, so there have to be many more of those.
+struct Slot;
+
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+impl Slot {
+    fn take() -> Self {
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken =
+            FREED.wait_while(taken, |taken| *taken >= all).unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        Self
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        FREED.notify_one();
+    }
 }
 
 impl Alone {
-    /// An empty one.
+    /// An empty one, when it is its turn.
     ///
     /// # Panics
     /// When no folder can be made.
     #[expect(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
-        Self { dir: TempDir::new().unwrap_or_else(|cause| panic!("a folder: {cause}")) }
+        let slot = Slot::take();
+        Self { dir: TempDir::new().unwrap_or_else(|cause| panic!("a folder: {cause}")), _slot: slot }
     }
 
     /// Its folder; the program starts in it.

@@ -332,7 +332,7 @@ fn possible() -> Result<(), String> {
 }
 
 /// How namespaces can be made here.
-fn isolation() -> Result<Isolation, BoxError> {
+pub(crate) fn isolation() -> Result<Isolation, BoxError> {
     for isolation in [Isolation::Root, Isolation::User] {
         let tried = unshare(isolation).arg("true").output()?;
         if tried.status.success() {

@@ -38,7 +38,7 @@ mod world;
 pub use alone::Alone;
 pub use bed::{Bed, Output};
 pub use facts::{Facts, Plane};
-pub use mounts::Mounts;
+pub use mounts::{Mounts, mounted};
 pub use nodes::Nodes;
 pub use started::{Started, an_hour_ahead};
 pub use world::World;

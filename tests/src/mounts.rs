@@ -6,7 +6,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{Output, World, bed::enter};
+use crate::{
+    BoxError, Output, World,
+    bed::{enter, isolation},
+    facts::Isolation,
+};
 
 /// A mount namespace of its own, in a world's network.
 ///
@@ -15,6 +19,33 @@ use crate::{Output, World, bed::enter};
 pub struct Mounts<'w, 'b> {
     world: &'w World<'b>,
     keeper: Child,
+}
+
+/// A command that sees a file system of its own, in which a shell script has mounted something.
+///
+/// # Errors
+/// Where this user can make no such view.
+pub fn mounted(command: &Command, mounts: &str) -> Result<Command, BoxError> {
+    let mut outer = Command::new("unshare");
+    if isolation()? == Isolation::User {
+        outer.args(["--user", "--map-root-user"]);
+    }
+    let script =
+        format!("set -e; PATH=/usr/sbin:/usr/bin:/sbin:/bin; {mounts}; PATH=$OWN; unset OWN; exec \"$@\"");
+    outer.args(["--mount", "--propagation=private", "sh", "-c", &script, "sh"]);
+    outer.arg(command.get_program()).args(command.get_args()).env_clear();
+    for (key, value) in command.get_envs() {
+        outer.env(key, value.unwrap_or_default());
+        if key == "PATH" {
+            outer.env("OWN", value.unwrap_or_default());
+        }
+    }
+    // What starts it is found as this process finds it.
+    outer.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    Ok(outer)
 }
 
 impl<'w, 'b> Mounts<'w, 'b> {

@@ -139,7 +139,8 @@ async fn start(
         }
         let (wish, plan) = planned(app, &doors, wanted, flow, patience, how.life.clone()).await?;
         if flow == Flow::Up {
-            let findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
+            let mut findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
+            findings.extend(life::findings(&wish.model));
             kept::keep(app, &run, Kept::Findings, &findings)?;
         }
         kept::keep(app, &run, Kept::Wish, &wish.model)?;
@@ -178,6 +179,12 @@ async fn planned(
     let model = Model { life, ..wanted.model.clone() };
     match flow {
         Flow::Up => {
+            let model = match model.life {
+                // Of what was never made nobody need be asked.
+                None if !ledger.is_empty() => life::kept(doors, model).await?,
+                _ => model,
+            };
+            let model = wish::settled(doors, model).await?;
             let rendered = wish::render(doors, &model).await?;
             let mut wish = Wish::to_have(doors, model, rendered, ledger, wanted.revision).await?;
             // Rendered in full and only then narrowed: a cluster that is left out keeps its files.

@@ -7,6 +7,7 @@
 //! | [`carry`] | plans, and carrying them out: up, down, resume |
 //! | [`simulate`] | the same in virtual time, against emulated clouds in this process |
 //! | [`verify`] | whether what is there answers as it should |
+//! | [`doctor`] | what is wrong after a reboot, and mending it |
 //! | [`life`], [`sweep`] | clusters that end by themselves, and removing those whose time is over |
 //! | [`ci`] | the nightly run: a matrix of specs and versions, each made, tried and removed |
 //! | [`conformance`] | a provider, examined in the behaviours that every provider must show |
@@ -27,6 +28,7 @@ pub mod carry;
 pub mod ci;
 pub mod clusters;
 pub mod conformance;
+pub mod doctor;
 mod doors;
 pub mod holder;
 mod inventory;

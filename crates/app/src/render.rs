@@ -48,7 +48,8 @@ pub struct Rendering {
 /// An unknown blueprint, parameters that do not fit, an artifact that cannot be had.
 pub async fn render(app: &App, wanted: &Wanted) -> Result<Rendering, Failure> {
     let doors = doors::open(app).await?;
-    Ok(Rendering { trees: wish::render(&doors, &wanted.model).await?.trees })
+    let model = wish::settled(&doors, wanted.model.clone()).await?;
+    Ok(Rendering { trees: wish::render(&doors, &model).await?.trees })
 }
 
 impl Rendering {

@@ -98,8 +98,10 @@ impl Sandbox {
                 return Ok(Started { status, now });
             }
             let ended = child.try_wait().map_err(|error| self.mute().caused_by(&error))?;
-            // One that ended may have met another, which was started at the same moment and answers soon.
-            if ended.is_some_and(|status| !status.success()) || begun.elapsed() > PATIENCE {
+            // One that ended may have met another, which was started at the same moment and answers soon: it has the lock.
+            let another = || matches!(self.place.take(), Ok(None));
+            let failed = ended.is_some_and(|status| !status.success()) && !another();
+            if failed || begun.elapsed() > PATIENCE {
                 return match self.status().await? {
                     Some(status) => Ok(Started { status, now: false }),
                     None => Err(self.mute()),

@@ -200,7 +200,7 @@ impl Sweep {
         let mut watches: Vec<Watch> = self.places.iter().map(|_| Watch::default()).collect();
         loop {
             let mut found = Vec::new();
-            let mut again = false;
+            let mut again: Option<Duration> = None;
             for (place, watch) in self.places.iter().zip(&mut watches) {
                 let claims = place.provider.list_claims(&place.search).await?;
                 // After the list: what it says was true before.
@@ -210,18 +210,21 @@ impl Sweep {
                     // Who was told to stop decides nothing that was not certain.
                     let verdict = match looked {
                         Looked::Is(verdict) => verdict,
-                        Looked::Again => Verdict::Alive,
+                        Looked::Again(left) => {
+                            again = Some(again.map_or(left, |soonest| soonest.min(left)));
+                            Verdict::Alive
+                        }
                     };
-                    again |= looked == Looked::Again;
                     found.push(place.found(claim, verdict));
                 }
             }
-            if !again || stop.gently.is_cancelled() {
-                return self.named(found);
-            }
+            let left = match again {
+                Some(left) if !stop.gently.is_cancelled() => left,
+                _ => return self.named(found),
+            };
             tokio::select! {
                 () = stop.gently.cancelled() => {}
-                () = tokio::time::sleep(BEAT) => {}
+                () = tokio::time::sleep(left.min(BEAT)) => {}
             }
         }
     }

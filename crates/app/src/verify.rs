@@ -68,11 +68,12 @@ pub struct Report {
 pub async fn verify(app: &App, wanted: &Wanted) -> Result<Report, Failure> {
     let began = Instant::now();
     let doors = doors::open(app).await?;
-    let rendered = wish::render(&doors, &wanted.model).await?;
+    let model = wish::settled(&doors, wanted.model.clone()).await?;
+    let rendered = wish::render(&doors, &model).await?;
     let mut checks = Vec::new();
     let chosen = |name: &String| wanted.only.as_ref().is_none_or(|only| only.contains(name));
-    for cluster in wanted.model.clusters.iter().filter(|cluster| chosen(&cluster.name)) {
-        Asking { doors: &doors, model: &wanted.model, rendered: &rendered, cluster, checks: &mut checks }
+    for cluster in model.clusters.iter().filter(|cluster| chosen(&cluster.name)) {
+        Asking { doors: &doors, model: &model, rendered: &rendered, cluster, checks: &mut checks }
             .all()
             .await;
     }

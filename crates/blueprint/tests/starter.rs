@@ -296,6 +296,31 @@ fn a_store_that_is_not_amazons_is_addressed_by_url_and_path() {
 }
 
 #[test]
+fn a_store_that_comes_with_the_cluster_is_addressed_where_its_provider_says() {
+    let mut model = model();
+    let store = json!({"kind": "s3-compatible", "bucket": "demo-backups", "prefix": "", "region": "eu"});
+    for (key, value) in store.as_object().unwrap() {
+        model["backup"]["store"][key] = value.clone();
+    }
+    model["backup"]["store"]["credentials_ref"] = Value::Null;
+    let server = |objects: &[(String, Value)]| {
+        let found =
+            objects.iter().find(|(_, it)| it["kind"] == "Deployment" && it["metadata"]["name"] == "velero");
+        found.unwrap().1["spec"]["template"]["spec"]["volumes"].to_string()
+    };
+    assert!(!server(&objects(&render(&model))).contains("cloud-credentials"), "nobody has any");
+    model["clusters"][0]["store"] = json!({"endpoint": "http://beside:7070", "force_path_style": true});
+    let objects = objects(&render(&model));
+    let (_, location) = objects.iter().find(|(_, it)| it["kind"] == "BackupStorageLocation").unwrap();
+    assert_eq!(
+        location["spec"]["config"],
+        json!({"region": "eu", "s3ForcePathStyle": "true", "s3Url": "http://beside:7070"})
+    );
+    assert_eq!(location["spec"]["credential"]["name"], "cloud-credentials");
+    assert!(server(&objects).contains("cloud-credentials"), "its provider has them");
+}
+
+#[test]
 fn without_backup_there_is_no_velero() {
     let mut model = model();
     model["backup"] = Value::Null;

@@ -140,6 +140,7 @@ fn meant(verb: &str) -> &'static [&'static str] {
         "up" => &["file", "state", "cluster", "provider", "sandbox", "max_parallel"],
         "down" => &["file", "state", "cluster", "provider", "sandbox", "yes", "max_parallel"],
         "verify" => &["file", "state", "cluster", "provider", "sandbox"],
+        "doctor" => &["file", "state", "cluster", "provider", "sandbox", "yes"],
         "sweep" => &["file", "state", "provider", "sandbox", "yes"],
         "ci" => &["file", "state", "provider", "sandbox", "max_parallel"],
         "resume" => &["state", "yes", "max_parallel"],

@@ -66,8 +66,9 @@ impl Exit {
             "P0708" => Self::Rejected,
             // Somebody else holds the lock, or has taken it from us, or will not have it taken away, or is writing.
             "P0101" | "P0102" | "P0110" | "P0910" | "P0921" => Self::TryAgain,
-            // A run that does not exist is a wrong argument.
-            "P0104" => Self::Invalid,
+            // A run or provider that does not exist is a wrong argument.
+            "P0104" | "P0710" => Self::Invalid,
+            "P0930" => Self::Interrupted,
             // The spec asks for a blueprint, parameters or add-ons that there are not.
             "P0601" | "P0603" | "P0609" => Self::Invalid,
             // Not the command line's fault: files that cannot be written, and the program itself.
@@ -209,6 +210,8 @@ mod tests {
         let table = [
             ("P0003", 2),
             ("P0104", 2),
+            ("P0710", 2),
+            ("P0930", 130),
             ("P0901", 2),
             ("P0609", 2),
             ("P0906", 1),

@@ -6,6 +6,7 @@ mod ci;
 mod completions;
 mod confirm;
 mod conformance;
+mod doctor;
 mod down;
 mod explain;
 mod init;
@@ -48,6 +49,7 @@ pub enum Verb {
     Down(down::Args),
     Status(status::Args),
     Verify(verify::Args),
+    Doctor(doctor::Args),
     Sweep(sweep::Args),
     Ci(ci::Args),
     Runs(runs::Args),
@@ -80,6 +82,7 @@ pub async fn run(verb: Verb, common: &Common, printer: &Printer) -> Result<Exit,
         Verb::Resume(args) => Ok(resume::run(&args, common, printer).await),
         Verb::Down(args) => Ok(down::run(&args, common, printer).await),
         Verb::Status(args) => status::run(&args, &look().await?, printer).await,
+        Verb::Doctor(args) => doctor::run(&args, common, printer).await,
         Verb::Verify(_) => verify::run(common, printer).await,
         Verb::Sweep(args) => sweep::run(&args, common, printer).await,
         Verb::Ci(args) => ci::run(&args, common, printer).await,

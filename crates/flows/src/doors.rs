@@ -175,15 +175,22 @@ impl Doors {
         Ok(cluster)
     }
 
-    /// Where a cluster's API server is.
+    /// Where a cluster's API server is, as pods of another cluster reach it.
     ///
     /// # Errors
     /// What the provider refuses; `P0401` when the kubeconfig leads nowhere.
-    pub async fn endpoint(&self, reach: &Reach) -> Result<Endpoint, Failure> {
+    pub async fn endpoint(&self, reach: &Reach, from: &Reach) -> Result<Endpoint, Failure> {
         let access = self.provider(&reach.provider)?.access(&reach.request).await?;
-        Endpoint::of(&access.kubeconfig().await?, access.context.as_deref()).ok_or_else(|| {
-            let words = format!("the kubeconfig of cluster `{}` leads nowhere", reach.request.cluster);
-            Failure::new(Code::new("P0401"), Class::Config, words)
+        let endpoint =
+            Endpoint::of(&access.kubeconfig().await?, access.context.as_deref()).ok_or_else(|| {
+                let words = format!("the kubeconfig of cluster `{}` leads nowhere", reach.request.cluster);
+                Failure::new(Code::new("P0401"), Class::Config, words)
+            })?;
+        Ok(match access.inside {
+            Some(server) if reach.provider == from.provider => {
+                Endpoint { server, server_name: None, ..endpoint }
+            }
+            _ => endpoint,
         })
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use platform_engine::plan::{Plan, Policy, Retry};
 use platform_spec::{StepId, model::Cluster};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     draft::{Draft, Pace},
@@ -19,9 +19,9 @@ pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Plans `down`. Pure: the same wish gives the same plan.
 ///
-/// Applications go first, with their load balancers and volumes, while the controllers that must release those are
-/// still there; then names, Argo CD and everything else that bears our label, the cluster's resources in reverse, and
-/// last the repositories, which are only let go.
+/// Velero's restores go first, which nobody but Velero lets go; then applications, with their load balancers and
+/// volumes, while the controllers that must release those are still there; then names, Argo CD and everything else
+/// that bears our label, the cluster's resources in reverse, and last the repositories, which are only let go.
 pub fn down(wish: &Wish, patience: Duration) -> Plan {
     let model = &wish.model;
     let mut plan =
@@ -29,6 +29,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
     let deleting =
         Pace { typical_ms: 60_000, deadline_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) };
 
+    let restores = restores(&mut plan, wish, deleting);
     let mut removed: BTreeMap<&str, StepId> = BTreeMap::new();
     let mut last = Vec::new();
     // Whoever runs Argo CD comes first: it takes the Applications of the clusters that it serves along.
@@ -38,15 +39,26 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
         let reach = reach(model, cluster);
         let id = |what: &str| format!("{}/{what}", cluster.name);
         let here = model.namespaces.iter().filter(|namespace| namespace.cluster == cluster.name);
+        let ends = wish.ends(&cluster.name);
+        let ending = |mut input: Value| {
+            if ends {
+                input["ends"] = true.into();
+            }
+            input
+        };
+        // Its Applications bring Velero, also to the clusters that it serves.
+        let serves = model.clusters.iter().filter(|it| it.argocd == cluster.name || it.name == cluster.name);
+        let mut before: Vec<&StepId> = serves.filter_map(|it| restores.get(&*it.name)).collect();
+        before.extend(removed.get(&*cluster.argocd));
         let namespaces: Vec<&str> = here.map(|namespace| namespace.name.as_str()).collect();
         let applications = plan.step(
             id("applications.remove"),
             format!("applications of `{}`, with their load balancers and volumes", cluster.name),
             names::APPLICATIONS_REMOVE,
-            removed.get(&*cluster.argocd).as_slice(),
+            &before,
             deleting,
             Retry::R5,
-            json!({ "reach": reach, "namespaces": namespaces }),
+            ending(json!({ "reach": reach, "namespaces": namespaces })),
         );
         let swept = plan.step(
             id("objects.remove"),
@@ -55,7 +67,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
             &[&applications],
             deleting,
             Retry::R5,
-            json!({ "reach": reach, "owner": model.platform, "keys": keys_in(wish, &cluster.name) }),
+            ending(json!({ "reach": reach, "owner": model.platform, "keys": keys_in(wish, &cluster.name) })),
         );
         removed.insert(&cluster.name, applications);
 
@@ -104,6 +116,28 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
         );
     }
     plan.finish()
+}
+
+/// Restores of every cluster's Velero, which it has to let go itself, by cluster.
+fn restores<'a>(plan: &mut Draft, wish: &'a Wish, deleting: Pace) -> BTreeMap<&'a str, StepId> {
+    let Some(backup) = &wish.model.backup else { return BTreeMap::new() };
+    let removed = wish.model.clusters.iter().map(|cluster| {
+        let mut input = json!({ "reach": reach(&wish.model, cluster), "namespace": backup.namespace });
+        if wish.ends(&cluster.name) {
+            input["ends"] = true.into();
+        }
+        let step = plan.step(
+            format!("{}/restores.remove", cluster.name),
+            format!("restores in `{}`, while Velero is there to let them go", cluster.name),
+            names::RESTORES_REMOVE,
+            &[],
+            deleting,
+            Retry::R5,
+            input,
+        );
+        (cluster.name.as_str(), step)
+    });
+    removed.collect()
 }
 
 /// The ledger's lines about objects in a cluster; its resources have steps of their own.

@@ -24,7 +24,7 @@ pub async fn unusable(model: &Model) -> Vec<Failure> {
         .collect::<Vec<_>>();
     let store = async {
         let handle = model.backup.as_ref()?.store.credentials_ref.as_ref()?;
-        steps::velero::keys(handle).await.err()
+        steps::velero::keys_of(handle).await.err()
     };
     let plain = stream::iter(plain(model))
         .filter_map(async |handle| doors::secret(Some(handle)).await.err())

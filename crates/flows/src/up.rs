@@ -173,7 +173,10 @@ impl Site<'_> {
     /// The one secret that Velero needs and that must not be in Git.
     fn velero_credentials(&self, plan: &mut Draft, ready: &StepId) -> Option<StepId> {
         let backup = self.wish.model.backup.as_ref()?;
-        let credentials = backup.store.credentials_ref.as_ref()?;
+        let credentials = backup.store.credentials_ref.as_ref();
+        if credentials.is_none() && self.cluster.store.is_none() {
+            return None;
+        }
         Some(plan.step(
             self.id("velero.credentials"),
             "credentials of the backup store",
@@ -240,6 +243,15 @@ impl Site<'_> {
             .filter(|schedule| schedule.clusters.contains(&self.cluster.name))
             .map(|schedule| schedule.name.as_str())
             .collect();
+        let mut input = json!({
+            "reach": self.reach,
+            "namespace": backup.namespace,
+            "schedules": schedules,
+            "credentials_ref": backup.store.credentials_ref,
+        });
+        if self.cluster.store.is_some() {
+            input["provided"] = true.into();
+        }
         let ready = plan.step(
             self.id("velero.ready"),
             "backup store available, schedules enabled",
@@ -247,12 +259,7 @@ impl Site<'_> {
             &[synced],
             Pace::SETTLING,
             Retry::R2,
-            json!({
-                "reach": self.reach,
-                "namespace": backup.namespace,
-                "schedules": schedules,
-                "credentials_ref": backup.store.credentials_ref,
-            }),
+            input,
         );
         plan.step(
             self.id("backup.first"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use platform_blueprint::{Blueprint, BlueprintError, LeafApplication, Trees};
 use platform_engine::plan::ledger_digest;
-use platform_provider::{ClusterRequest, Resource, resource};
+use platform_provider::{Bucket, ClusterRequest, Resource, resource};
 use platform_spec::{
     Class, Code, Failure, PlatformName, StepId,
     event::LedgerEntry,
@@ -28,6 +28,8 @@ pub struct Wish {
     /// Whether edits by people at rendered paths may be overwritten.
     pub overwrite_edits: bool,
     pub(crate) resources: BTreeMap<String, Vec<Resource>>,
+    /// Clusters that nothing outlives that was made from inside, with all that their Argo CDs serve.
+    self_contained: BTreeMap<String, Vec<String>>,
     pub(crate) trees: BTreeMap<String, String>,
     pub(crate) leaves: Vec<LeafApplication>,
 }
@@ -103,9 +105,16 @@ impl Wish {
         revision: Timestamp,
     ) -> Result<Self, Failure> {
         let mut resources = BTreeMap::new();
+        let mut self_contained = BTreeMap::new();
         for cluster in &model.clusters {
             let reach = reach(&model, cluster);
-            let declared = doors.provider(&reach.provider)?.resources(&reach.request).await?;
+            let provider = doors.provider(&reach.provider)?;
+            if provider.describe().await?.capabilities.self_contained {
+                let served = model.clusters.iter().filter(|it| it.argocd == cluster.name);
+                let with_it = served.map(|it| it.name.clone()).chain([cluster.name.clone()]).collect();
+                self_contained.insert(cluster.name.clone(), with_it);
+            }
+            let declared = provider.resources(&reach.request).await?;
             let ordered = resource::order(&reach.provider, &declared)?;
             resources.insert(cluster.name.clone(), ordered.into_iter().cloned().collect());
         }
@@ -115,9 +124,18 @@ impl Wish {
             revision,
             overwrite_edits: false,
             resources,
+            self_contained,
             trees: BTreeMap::new(),
             leaves: Vec::new(),
         })
+    }
+
+    /// Whether all that is in a cluster ends with it when everything goes that is wished for here: nothing of it is elsewhere, and
+    /// neither is what its Argo CD has brought into others.
+    pub(crate) fn ends(&self, cluster: &str) -> bool {
+        let goes = |name: &String| self.model.clusters.iter().any(|it| it.name == *name);
+        let with_it = self.self_contained.get(cluster);
+        with_it.is_some_and(|all| all.iter().all(|it| self.self_contained.contains_key(it) && goes(it)))
     }
 
     pub(crate) fn state_digest(&self) -> String {
@@ -162,9 +180,28 @@ pub fn reach(model: &Model, cluster: &model::Cluster) -> Reach {
         spec: cluster.settings.clone(),
         credentials: cluster.provider.credentials_ref.clone(),
         tags: model.labels.clone(),
-        life: model.life.clone(),
+        life: model.life.clone().or_else(|| cluster.life.clone()),
+        bucket: bucket(model),
     };
     Reach { provider: implementation(model, &cluster.provider.kind), request }
+}
+
+/// The bucket of backups, where the spec leaves it to the surroundings of its clusters.
+fn bucket(model: &Model) -> Option<Bucket> {
+    let store = &model.backup.as_ref()?.store;
+    store.comes_along().then(|| Bucket { name: store.bucket.clone(), region: store.region.clone() })
+}
+
+/// A model with what only its providers know: where the stores are that they bring along. Changes nothing outside.
+///
+/// # Errors
+/// What a provider refuses to say.
+pub async fn settled(doors: &Doors, mut model: Model) -> Result<Model, Failure> {
+    for at in 0..model.clusters.len() {
+        let reach = reach(&model, &model.clusters[at]);
+        model.clusters[at].store = doors.provider(&reach.provider)?.store(&reach.request).await?;
+    }
+    Ok(model)
 }
 
 /// What the names end in under which [`Doors`] have providers that lead to emulated clouds.

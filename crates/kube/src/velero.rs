@@ -2,11 +2,13 @@
 
 mod keys;
 mod location;
+mod restores;
 
 use jiff::Timestamp;
 pub use keys::aws_file;
 pub use location::Location;
 use platform_spec::{Class, Code, Failure};
+pub use restores::Restores;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 

@@ -16,6 +16,9 @@ pub struct Access {
     pub context: Option<String>,
     /// When it stops working; ask again before.
     pub expires: Option<Timestamp>,
+    /// The URL at which pods of other clusters of the same provider reach the API, once they are
+    /// [joined](crate::Provider::join); `None` when it is that of the kubeconfig.
+    pub inside: Option<String>,
 }
 
 /// A kubeconfig, or where to read it.

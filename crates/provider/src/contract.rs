@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use platform_spec::{Class, Code, Failure, report::Finding};
+use platform_spec::{Class, Code, Failure, model::ClusterStore, report::Finding};
+use secrecy::SecretString;
 
 use crate::{
-    Access, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned, ReapCall,
-    Removed, Resource, ResourceCall, SearchRequest, ZoneAccess, ZoneRequest,
+    Access, Ailment, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Observation, Owned,
+    ReapCall, Removed, Resource, ResourceCall, SearchRequest, ZoneAccess, ZoneRequest,
 };
 
 /// Makes clusters exist somewhere: in a cloud, on machines, or by finding one that is already there.
@@ -145,6 +146,52 @@ pub trait Provider: Send + Sync + 'static {
     /// `not_found` when it is not.
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure>;
 
+    /// What keeps a cluster that was made from being used as it should, as after a reboot of the machine that it is on: what
+    /// stands still, what leads elsewhere.
+    ///
+    /// # Guarantees
+    /// Changes nothing. Answers nothing of a cluster that was never made.
+    /// # Errors
+    /// When it cannot be looked at.
+    async fn ailments(&self, _cluster: &ClusterRequest) -> Result<Vec<Ailment>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// Does what helps against ailments, or begins to; the next look says what is left of them.
+    ///
+    /// # Guarantees
+    /// Removes nothing and makes nothing anew: whatever was in the cluster is in it afterwards. Does what ailments name as
+    /// their cure, and nothing else.
+    /// # Assumptions
+    /// The caller holds the platform's lease.
+    /// # Errors
+    /// When it was refused.
+    async fn mend(&self, _cluster: &ClusterRequest) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Whether pods of a cluster reach another cluster of this provider at the address that [`Access::inside`] names.
+    ///
+    /// # Guarantees
+    /// Changes nothing.
+    /// # Errors
+    /// When it cannot be looked at.
+    async fn is_joined(&self, _cluster: &ClusterRequest, _to: &ClusterRequest) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    /// Sees to it that they do. It ends with either of the two.
+    ///
+    /// # Guarantees
+    /// Twice is once.
+    /// # Assumptions
+    /// Both are there; the caller holds the platform's lease.
+    /// # Errors
+    /// When it was refused.
+    async fn join(&self, _cluster: &ClusterRequest, _to: &ClusterRequest) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// How to write to a DNS zone that this provider serves and that takes RFC 2136 updates.
     ///
     /// # Guarantees
@@ -158,6 +205,34 @@ pub trait Provider: Send + Sync + 'static {
             format!("provider `{}` does not serve zone `{}`", request.provider, request.zone),
         )
         .hint("name a `provider: rfc2136` server for the zone in the spec"))
+    }
+
+    /// Where pods of the cluster reach the object store that this provider brings along for `cluster.bucket`; `None` when it
+    /// brings none, or when its pods need no address.
+    ///
+    /// # Guarantees
+    /// Pure, as [`Provider::resources`]: what is rendered from the answer is rendered before anything is made.
+    /// # Errors
+    /// As for [`Provider::resources`].
+    async fn store(&self, _cluster: &ClusterRequest) -> Result<Option<ClusterStore>, Failure> {
+        Ok(None)
+    }
+
+    /// The keys of that store, as `KEY:SECRET`. They are made with it, and are nowhere but there.
+    ///
+    /// # Guarantees
+    /// As for [`Provider::access`].
+    /// # Assumptions
+    /// The store's resource is there.
+    /// # Errors
+    /// `P0718` from a provider that brings none; `not_found` when it is not there.
+    async fn store_keys(&self, cluster: &ClusterRequest) -> Result<SecretString, Failure> {
+        Err(Failure::new(
+            Code::new("P0718"),
+            Class::Config,
+            format!("provider `{}` brings no object store along", cluster.provider),
+        )
+        .hint("name one in the spec: `backup.store.endpoint` and `credentialsRef`"))
     }
 }
 

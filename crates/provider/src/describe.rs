@@ -52,6 +52,10 @@ pub struct Capabilities {
     /// It finds and removes what any platform has left, by itself: `list_claims`, `prolong` and `reap`.
     #[serde(default)]
     pub sweeps: bool,
+    /// Nothing outlives its clusters that was made from inside: no load balancer, no volume elsewhere. One that cannot be reached
+    /// any more may be removed with all that is in it.
+    #[serde(default)]
+    pub self_contained: bool,
     /// How much memory a node takes on this machine, in MiB; 0 when its nodes are elsewhere or none.
     #[serde(default)]
     pub local_node_mib: u64,

@@ -33,8 +33,8 @@ pub use access::{Access, Kubeconfig, ZoneAccess};
 pub use contract::Provider;
 pub use describe::{Capabilities, Description};
 pub use life::{Claim, Life, ReapCall, SearchRequest};
-pub use reply::{Ensured, Observation, Owned, Ownership, Removed, Thing, Wait};
-pub use request::{ClusterRequest, InventoryRequest, ResourceCall, ZoneRequest};
+pub use reply::{Ailment, Ensured, Observation, Owned, Ownership, Removed, Thing, Wait};
+pub use request::{Bucket, ClusterRequest, InventoryRequest, ResourceCall, ZoneRequest};
 pub use resource::{Resource, Retry};
 pub use secrecy::{ExposeSecret, SecretString};
 

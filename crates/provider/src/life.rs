@@ -7,7 +7,7 @@
 //!
 //! | what is asked for | what the things bear | who prolongs |
 //! |---|---|---|
-//! | `up` | nothing | nobody |
+//! | `up` | nothing; on a cluster that has an end, that end | nobody; there, `up` while it runs past it |
 //! | `up --ttl 60m` | now and 60 minutes | `up`, `down` and `resume`, while they run past that time |
 //! | `ci nightly --ttl 60m` | now and [`GRACE`] | the runner, every [`BEAT`], until 60 minutes are over |
 //!

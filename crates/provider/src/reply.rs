@@ -95,6 +95,19 @@ pub enum Removed {
     },
 }
 
+/// Something that keeps a cluster from being used as it should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ailment {
+    /// What is wrong, in words: ``container `demo-eu-worker` stands still``.
+    pub what: String,
+    /// What would help, in words that fit behind "to"; `None` when nothing would that loses nothing.
+    #[serde(default)]
+    pub cure: Option<String>,
+    /// Nothing in the cluster can be relied on as long as it is so.
+    #[serde(default)]
+    pub lames: bool,
+}
+
 /// One thing found by the inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owned {

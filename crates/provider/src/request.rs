@@ -39,6 +39,18 @@ pub struct ClusterRequest {
     /// to be, so another value later makes nothing differ. `None` is a permanent cluster, or says nothing new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life: Option<Life>,
+    /// The bucket that its backups need and that the provider is to bring along, when the spec names no store of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<Bucket>,
+}
+
+/// A bucket that a cluster needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// The region that its users sign their requests for.
+    pub region: String,
 }
 
 /// A call about one resource of a cluster.
@@ -114,6 +126,7 @@ impl ClusterRequest {
             credentials: None,
             tags: BTreeMap::new(),
             life: None,
+            bucket: None,
         }
     }
 

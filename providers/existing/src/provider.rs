@@ -281,6 +281,7 @@ impl Provider for Existing {
             kubeconfig: GivenKubeconfig::Value(yaml),
             context: Some(opened.kubeconfig.context),
             expires,
+            inside: None,
         })
     }
 }

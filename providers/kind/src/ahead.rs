@@ -83,10 +83,22 @@ pub(crate) fn findings(wish: &Wish<'_>, facts: &Facts) -> Vec<Finding> {
         );
     }
     let remote = facts.place.as_deref().filter(|place| !is_local(place));
-    if let Some(place) = remote {
+    if let Some(place) = remote
+        && let Some((why, hint)) = unreached(wish)
+    {
         error(
-            refused(Code::new("P1011"), Class::Config, format!("the Docker engine is at {place}, and the cluster's API would listen on that machine alone"))
-                .hint("choose the engine of this machine: `docker context use default`, `unset DOCKER_HOST`; or run `platform` over there"),
+            refused(Code::new("P1011"), Class::Config, format!("the Docker engine is at {place}, and {why}"))
+                .hint(format!("{hint}; or choose the engine of this machine: `docker context use default`, `unset DOCKER_HOST`; or run `platform` over there")),
+        );
+    }
+    if engine != "docker" && !wish.config.images.names.is_empty() {
+        error(
+            refused(
+                Code::new("P1046"),
+                Class::Config,
+                format!("`images.names` asks for images of the engine, and kind takes them from Docker alone, not from {engine}"),
+            )
+            .hint(format!("save them (`{engine} save --output FILE IMAGE…`), and name the file in `images.archives`")),
         );
     }
     let rootless = about.security_options.iter().flatten().any(|option| option.contains("rootless"));
@@ -189,6 +201,22 @@ pub(crate) fn findings(wish: &Wish<'_>, facts: &Facts) -> Vec<Finding> {
     found
 }
 
+/// Why a cluster of an engine on another machine could not be used from here, and what helps.
+fn unreached(wish: &Wish<'_>) -> Option<(&'static str, &'static str)> {
+    let config = &wish.config;
+    let address = config.api_server_address.filter(|it| !it.is_loopback() && !it.is_unspecified());
+    if address.is_none() {
+        return Some((
+            "the cluster's API would listen on that machine alone",
+            "name an address of that machine, at which this one reaches it: `apiServerAddress` in the provider's `config`",
+        ));
+    }
+    (!config.registry_mirrors.is_empty() || config.registry.is_some()).then_some((
+        "its nodes would look there for files that are here: where `registryMirrors` and `registry` lead is written into files that nodes mount",
+        "leave `registryMirrors` and `registry` out, and say the same in `containerdConfigPatches`",
+    ))
+}
+
 /// The first two numbers of a version.
 fn version(text: &str) -> Option<(u64, u64)> {
     let mut numbers = text.trim().trim_start_matches('v').split('.');
@@ -256,7 +284,7 @@ mod tests {
             (|f| f.kind = "0.23.0".into(), "P1003", "go install"),
             (|f| f.kind = "nonsense".into(), "P1003", "go install"),
             (|f| f.about.server_version = "19.03.1".into(), "P1001", "docs.docker.com"),
-            (|f| f.place = Some("ssh://ada@far".into()), "P1011", "docker context use default"),
+            (|f| f.place = Some("ssh://ada@far".into()), "P1011", "`apiServerAddress`"),
             (|f| f.machine.taken = vec![80], "P1006", "ss -ltnp 'sport = :80'"),
             (|f| f.machine.memory_mib = Some(700), "P1007", "ps aux"),
             (|f| f.about.mem_total = 1 << 30, "P1007", "ps aux"),
@@ -279,6 +307,44 @@ mod tests {
                 found[0].hint
             );
         }
+    }
+
+    #[test]
+    fn an_engine_elsewhere_will_do_where_its_clusters_are_reached() {
+        let codes = |config: serde_json::Value| {
+            let mut request = ClusterRequest::new("demo", "eu", "here");
+            request.config = config;
+            let mut facts = good();
+            facts.place = Some("ssh://ada@far".into());
+            // Of this machine, which is another.
+            facts.machine.inotify = Some((1, 1));
+            facts.machine.memory_mib = Some(1);
+            let found = findings(&Wish::read(&request).expect("a good request"), &facts);
+            found.iter().map(|it| it.code.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(json!({ "apiServerAddress": "10.0.0.5" })), [] as [&str; 0]);
+        for refused in [
+            json!({}),
+            json!({ "apiServerAddress": "127.0.0.1" }),
+            json!({ "apiServerAddress": "0.0.0.0" }),
+            json!({ "apiServerAddress": "10.0.0.5", "registryMirrors": { "*": ["http://10.0.0.5:5000"] } }),
+        ] {
+            assert_eq!(codes(refused.clone()), ["P1011"], "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_only_docker_hands_to_kind_is_said_for_others() {
+        let mut request = ClusterRequest::new("demo", "eu", "here");
+        request.config = json!({ "images": { "names": ["app:1"] } });
+        let wish = Wish::read(&request).expect("a good request");
+        assert_eq!(findings(&wish, &good()), []);
+        let found = findings(&wish, &Facts { engine: "podman".into(), place: None, ..good() });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].code.as_str() == "P1046"
+                && found[0].hint.as_ref().is_some_and(|it| it.contains("podman save"))
+        );
     }
 
     #[test]

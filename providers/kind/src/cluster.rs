@@ -18,10 +18,11 @@ use crate::{
     wish::{ATTEMPT_LABEL, DIGEST_LABEL, NODES_LABEL, Wish},
 };
 
-/// How soon kind is looked at again while it is at work: looking at its lock costs nothing.
-const AT_WORK_MS: u64 = 500;
-/// How soon nodes are asked again; an answer costs a quarter of a second of processor time.
-const SETTLING_MS: u64 = 500;
+/// How long whoever comes again waits with us for what it waits for. Asking nodes time and again takes processor time away
+/// from what they wait for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How soon it is to come again.
+const SOON_MS: u64 = 100;
 /// How soon what somebody else does is looked at again.
 const ELSEWHERE_MS: u64 = 5_000;
 
@@ -68,12 +69,11 @@ impl ControlPlane<'_> {
     /// What is there, from outside.
     pub async fn seen(&self) -> Result<Seen, Refusal> {
         let name = self.wish.stem();
-        // The mark first: what is removed goes the other way round, so nodes without a mark are really without one.
-        let mark = self.engine.volume(&name).await?;
-        let nodes = self.engine.nodes(&name).await?;
-        let mark = match mark {
-            None if !nodes.is_empty() => self.engine.volume(&name).await?,
-            mark => mark,
+        let (mark, nodes) = tokio::try_join!(self.engine.volume(&name), self.engine.nodes(&name))?;
+        let (mark, nodes) = match mark {
+            // It was made in this moment, or everything was removed in it.
+            None if !nodes.is_empty() => (self.engine.volume(&name).await?, self.engine.nodes(&name).await?),
+            mark => (mark, nodes),
         };
         let ours = mark.as_ref().is_some_and(|mark| self.wish.is_ours(&mark.labels));
         let mut seen = Seen { mark, ours, nodes, known: Known::Nothing };
@@ -104,10 +104,14 @@ impl ControlPlane<'_> {
             }
             Err(refusal) => return Err(refusal),
         };
-        let inside: Inside =
+        let mut inside: Inside =
             serde_json::from_str(&answer).map_err(|error| Refusal::unreadable(self.engine.door, error))?;
         let machines = seen.nodes.iter().filter(|node| node.is_node()).count();
-        if let Some(waits_for) = inside.waits_for(u32::try_from(machines).unwrap_or(u32::MAX)) {
+        let machines = u32::try_from(machines).unwrap_or(u32::MAX);
+        if self.comes_again() && inside.waits_for(machines).is_some() {
+            self.stay_for_nodes(node.name(), &mut inside).await?;
+        }
+        if let Some(waits_for) = inside.waits_for(machines) {
             return settling(waits_for);
         }
         let outputs = json!({
@@ -122,9 +126,26 @@ impl ControlPlane<'_> {
         Ok(Found::Usable(Thing { external_id: node.id.clone(), ownership: Ownership::Owned, outputs }))
     }
 
+    /// Whether the caller has been here before, and waits.
+    fn comes_again(&self) -> bool {
+        !self.operation.is_null()
+    }
+
+    /// Waits until all nodes are Ready, but not for long.
+    async fn stay_for_nodes(&self, node: &str, inside: &mut Inside) -> Result<(), Refusal> {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let kubectl = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
+        let wait = ["wait", "--for=condition=Ready", "node", "--all", &timeout, "-o", "json"];
+        // It fails when the time is over, and it is no matter of ours why else: what was seen before counts then.
+        let Ok(answer) = self.engine.exec(node, &[&kubectl[..], &wait].concat()).await else { return Ok(()) };
+        inside.later(&answer).map_err(|error| Refusal::unreadable(self.engine.door, error))
+    }
+
     /// Looks.
     pub async fn look(&self) -> Result<Observation, Failure> {
-        if self.job.is_running().map_err(|error| self.folder("look at", &error))? {
+        let patience = if self.comes_again() { PATIENCE } else { Duration::ZERO };
+        let is_running = self.job.is_running_after(patience).await;
+        if is_running.map_err(|error| self.folder("look at", &error))? {
             return Ok(Observation::InProgress(self.at_work()));
         }
         let refused = |refusal: Refusal| refusal.failed(self.deed("look at"));
@@ -336,12 +357,12 @@ impl ControlPlane<'_> {
         Wait {
             operation: self.operation(),
             waiting_for: format!("kind to make `{}`", self.wish.stem()),
-            poll_after_ms: AT_WORK_MS,
+            poll_after_ms: SOON_MS,
         }
     }
 
     fn settling(&self, seen: &Seen, waiting_for: String) -> Wait {
-        Wait { operation: json!({ "attempt": seen.attempt() }), waiting_for, poll_after_ms: SETTLING_MS }
+        Wait { operation: json!({ "attempt": seen.attempt() }), waiting_for, poll_after_ms: SOON_MS }
     }
 
     fn elsewhere(&self, seen: &Seen) -> Wait {

@@ -15,6 +15,7 @@ pub(crate) struct Config {
     pub network: Option<String>,
     pub listen_address: Option<IpAddr>,
     pub api_server_port: Option<u16>,
+    pub api_server_address: Option<IpAddr>,
     pub port_mappings: Vec<PortMapping>,
     pub extra_mounts: Vec<Mount>,
     pub registry_mirrors: BTreeMap<String, Vec<String>>,
@@ -23,7 +24,19 @@ pub(crate) struct Config {
     pub feature_gates: BTreeMap<String, bool>,
     pub runtime_config: BTreeMap<String, String>,
     pub registry: Option<Registry>,
+    pub object_store: ObjectStore,
     pub images: Images,
+    pub merge_kubeconfig: Option<Merge>,
+}
+
+/// Whether the cluster's entry comes into the user's kubeconfig, and into which.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Merge {
+    /// Into that which `kubectl` uses.
+    Whether(bool),
+    /// Into this one.
+    Into(PathBuf),
 }
 
 /// A container engine.
@@ -94,12 +107,46 @@ fn registry_port() -> u16 {
     5000
 }
 
+/// What the object store beside a cluster is run from, when its backups need one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ObjectStore {
+    /// An image with `versitygw`, `sh` and `wget`.
+    pub image: String,
+    /// Where it listens, in its container.
+    pub port: u16,
+}
+
+impl Default for ObjectStore {
+    fn default() -> Self {
+        Self { image: "ghcr.io/versity/versitygw:v1.8.0".to_owned(), port: 7070 }
+    }
+}
+
 /// What the nodes are to have without pulling it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Images {
     /// Images of the engine, by name.
     pub names: Vec<String>,
+    /// Archives of images.
+    pub archives: Vec<Archive>,
+}
+
+/// A file with images.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Archive {
+    pub path: PathBuf,
+    /// What it must be: `sha256:…` of the file.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+impl Merge {
+    fn is_absolute(&self) -> bool {
+        !matches!(self, Self::Into(path) if !path.is_absolute())
+    }
 }
 
 impl Config {
@@ -117,6 +164,24 @@ impl Config {
                 return Err(wrong(format!(
                     "`extraMounts` has `{}`, which is no absolute path",
                     path.display()
+                )));
+            }
+        }
+        if let Some(Merge::Into(path)) = read.merge_kubeconfig.as_ref().filter(|merge| !merge.is_absolute()) {
+            return Err(wrong(format!(
+                "`mergeKubeconfig` is `{}`, which is no absolute path",
+                path.display()
+            )));
+        }
+        for Archive { path, digest } in &read.images.archives {
+            if !path.is_absolute() {
+                return Err(wrong(format!("`images` has `{}`, which is no absolute path", path.display())));
+            }
+            let hex =
+                |text: &str| text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+            if let Some(digest) = digest.as_ref().filter(|it| !it.strip_prefix("sha256:").is_some_and(hex)) {
+                return Err(wrong(format!(
+                    "`images` has the digest `{digest}`, which is not `sha256:` and 64 digits"
                 )));
             }
         }
@@ -148,6 +213,7 @@ impl Config {
                 "network": text("A network of the engine that is there already. Absent: one is made for the cluster, and removed with it."),
                 "listenAddress": text("Where the ports of this machine listen. Absent: 127.0.0.1."),
                 "apiServerPort": port,
+                "apiServerAddress": text("Where the API listens on the engine's machine, and is reached. Absent: 127.0.0.1; an engine on another machine needs an address of that."),
                 "portMappings": { "type": "array", "description": "Ports besides the cluster's `ports`.", "items": {
                     "type": "object", "additionalProperties": false, "required": ["hostPort", "containerPort"],
                     "properties": {
@@ -167,8 +233,17 @@ impl Config {
                 "runtimeConfig": { "type": "object", "additionalProperties": { "type": "string" } },
                 "registry": { "type": "object", "additionalProperties": false, "required": ["image"], "description": "A registry beside the cluster, mirror of nothing, reached by its nodes as `PLATFORM-CLUSTER-registry:PORT`.",
                     "properties": { "image": { "type": "string" }, "port": port, "hostPort": port } },
+                "objectStore": { "type": "object", "additionalProperties": false, "description": "The object store beside a cluster, made when `backup.store` is `s3-compatible` and names no `endpoint`.",
+                    "properties": { "image": text("Of versitygw, with `sh` and `wget`."), "port": port } },
+                "mergeKubeconfig": { "anyOf": [{ "type": "boolean" }, { "type": "string" }], "description": "Whether the cluster comes into your own kubeconfig, as `kind-PLATFORM-CLUSTER`, until it is removed: `true` for that which kubectl uses, or an absolute path. Absent: it stays apart." },
                 "images": { "type": "object", "additionalProperties": false, "description": "What the nodes are to have without pulling it.",
-                    "properties": { "names": texts("Images that the engine has.") } },
+                    "properties": {
+                        "names": texts("Images that the engine has."),
+                        "archives": { "type": "array", "description": "Files of `docker save`.", "items": {
+                            "type": "object", "additionalProperties": false, "required": ["path"],
+                            "properties": { "path": text("Absolute."), "digest": text("What the file must be: `sha256:…`.") },
+                        } },
+                    } },
             },
         })
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use platform_provider::SecretString;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -31,12 +32,25 @@ pub(crate) struct Container {
     pub created: Option<Timestamp>,
     state: State,
     config: ContainerConfig,
+    #[serde(default)]
+    network_settings: NetworkSettings,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings {
+    #[serde(default)]
+    networks: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct State {
     running: bool,
+    #[serde(default)]
+    restarting: bool,
+    #[serde(default)]
+    status: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -116,6 +130,21 @@ impl Container {
         self.state.running
     }
 
+    /// Whether its process ended by itself and is to be started again.
+    pub fn is_restarting(&self) -> bool {
+        self.state.restarting
+    }
+
+    /// Whether its process was never started: whoever made it did not get so far. Engines have different words for it.
+    pub fn was_never_started(&self) -> bool {
+        matches!(self.state.status.as_str(), "created" | "configured" | "initialized")
+    }
+
+    /// Whether it is on a network, or will be when it runs.
+    pub fn is_on(&self, network: &str) -> bool {
+        self.network_settings.networks.as_ref().is_some_and(|all| all.contains_key(network))
+    }
+
     /// Whether it runs a control plane of its cluster.
     pub fn is_control_plane(&self) -> bool {
         self.config.labels.get(ROLE_LABEL).is_some_and(|role| role == "control-plane")
@@ -128,7 +157,7 @@ impl Container {
 }
 
 /// For what takes longer than asking: an image may have to be pulled first.
-const LONG: Duration = Duration::from_secs(280);
+pub(crate) const LONG: Duration = Duration::from_secs(280);
 
 impl Engine<'_> {
     async fn ask(&self, arguments: &[String]) -> Result<String, Refusal> {
@@ -237,7 +266,11 @@ impl Engine<'_> {
         let mut arguments = words(&["volume", "create"]);
         arguments.extend(labelled(labels));
         arguments.push(name.to_owned());
-        self.ask(&arguments).await.map(drop)
+        match self.ask(&arguments).await {
+            // Docker says nothing of it, others do.
+            Err(refusal) if refusal.words.to_lowercase().contains("already exists") => Ok(()),
+            made => made.map(drop),
+        }
     }
 
     /// Runs a container beside the cluster.
@@ -283,6 +316,16 @@ impl Engine<'_> {
         self.ask_if_there(&with(&["volume", "rm"], names)).await.map(drop)
     }
 
+    /// Puts a container on a network too.
+    pub async fn connect(&self, network: &str, container: &str) -> Result<(), Refusal> {
+        self.ask(&words(&["network", "connect", network, container])).await.map(drop)
+    }
+
+    /// Takes a container from a network, if it is on it.
+    pub async fn disconnect(&self, network: &str, container: &str) -> Result<(), Refusal> {
+        self.ask_if_there(&words(&["network", "disconnect", "--force", network, container])).await.map(drop)
+    }
+
     pub async fn remove_network(&self, id: &str) -> Result<(), Refusal> {
         self.ask_if_there(&words(&["network", "rm", id])).await.map(drop)
     }
@@ -292,6 +335,17 @@ impl Engine<'_> {
         let mut all = words(&["exec", container]);
         all.extend(words(arguments));
         self.ask(&all).await
+    }
+
+    /// Unpacks an archive at the root of a container. It may be secret: it goes through a pipe.
+    pub async fn unpack(&self, container: &str, archive: &SecretString) -> Result<(), Refusal> {
+        let arguments = words(&["cp", "-", &format!("{container}:/")]);
+        let ended = self.door.feed(Who::Engine, &arguments, archive).await;
+        let ended = ended.map_err(|no_answer| Refusal::silent(self.door, Who::Engine, no_answer))?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ => Err(Refusal::of(self.door, Who::Engine, &ended)),
+        }
     }
 
     /// What the engine says about itself, as it says it.
@@ -311,7 +365,7 @@ impl Engine<'_> {
     }
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
@@ -324,7 +378,7 @@ fn filtered(first: &[&str], labels: &[String]) -> Vec<String> {
     first.iter().map(|&word| word.to_owned()).chain(filters).collect()
 }
 
-fn labelled(labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+pub(crate) fn labelled(labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
     labels.iter().flat_map(|(key, value)| ["--label".to_owned(), format!("{key}={value}")])
 }
 

@@ -3,6 +3,7 @@
 use std::{net::TcpListener, path::Path};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::{PortMapping, Protocol};
 
@@ -19,6 +20,64 @@ pub(crate) struct About {
     pub security_options: Option<Vec<String>>,
     pub docker_root_dir: String,
     pub server_errors: Option<Vec<String>>,
+}
+
+/// What Podman says about itself, as far as it is read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OfPodman {
+    host: PodmanHost,
+    store: PodmanStore,
+    version: PodmanVersion,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodmanHost {
+    mem_total: u64,
+    cpus: u64,
+    cgroup_version: String,
+    security: PodmanSecurity,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodmanSecurity {
+    rootless: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodmanStore {
+    graph_root: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct PodmanVersion {
+    version: String,
+}
+
+impl About {
+    /// Reads what an engine says about itself. nerdctl says it as Docker does.
+    ///
+    /// # Errors
+    /// What is not in the shape that it should have.
+    pub fn read(engine: &str, said: Value) -> Result<Self, serde_json::Error> {
+        if engine != "podman" {
+            return serde_json::from_value(said);
+        }
+        let OfPodman { host, store, version } = serde_json::from_value(said)?;
+        Ok(Self {
+            server_version: version.version,
+            mem_total: host.mem_total,
+            processors: host.cpus,
+            cgroup_version: host.cgroup_version.trim_start_matches('v').to_owned(),
+            security_options: host.security.rootless.then(|| vec!["name=rootless".to_owned()]),
+            docker_root_dir: store.graph_root,
+            server_errors: None,
+        })
+    }
 }
 
 /// This machine.
@@ -83,6 +142,24 @@ mod tests {
         let text = "MemTotal:       24684084 kB\nMemFree:        1 kB\nMemAvailable:   2097152 kB\n";
         assert_eq!(available(text), Some(2048));
         assert_eq!(available("nothing"), None);
+    }
+
+    #[test]
+    fn engines_say_the_same_in_their_own_words() {
+        let said = serde_json::json!({
+            "host": {
+                "cgroupManager": "systemd", "cgroupVersion": "v2", "cpus": 8, "memFree": 1, "memTotal": 16_530_124_800_u64,
+                "security": { "rootless": true, "selinuxEnabled": false },
+            },
+            "store": { "graphRoot": "/home/ada/.local/share/containers/storage" },
+            "version": { "APIVersion": "5.2.2", "Version": "5.2.2" },
+        });
+        let about = About::read("podman", said).expect("it is read");
+        assert_eq!((about.processors, about.mem_total >> 30, about.cgroup_version.as_str()), (8, 15, "2"));
+        assert_eq!(about.security_options, Some(vec!["name=rootless".to_owned()]));
+        assert!(about.docker_root_dir.ends_with("storage"));
+        let said = serde_json::json!({ "ServerVersion": "v2.0.3", "MemTotal": 1, "NCPU": 2, "CgroupVersion": "2", "Labels": null });
+        assert_eq!(About::read("nerdctl", said).expect("it is read").processors, 2);
     }
 
     #[test]

@@ -66,6 +66,13 @@ async fn belongings(engine: &Engine<'_>, search: &[String]) -> Result<Vec<Belong
             marks.insert(name.clone(), volume.labels.clone());
         }
     }
+    // What a container serves lies in the volume of the same resource.
+    let mut servers: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for container in &containers {
+        if let Some(key) = resource_of(container.labels()) {
+            servers.entry(key).or_default().push(format!("container {}", container.name()));
+        }
+    }
     let mut all = Vec::new();
     let mut nodes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, labels) in &marks {
@@ -98,8 +105,12 @@ async fn belongings(engine: &Engine<'_>, search: &[String]) -> Result<Vec<Belong
     }
     for network in networks {
         let kind_name = network.labels.get(KIND_NAME_LABEL);
+        // A neighbour's node is taken from it when it goes.
+        let theirs = nodes.iter().filter(|(name, _)| Some(*name) != kind_name).flat_map(|(_, nodes)| nodes);
+        let theirs: BTreeSet<&String> = theirs.collect();
         let mut by: BTreeSet<String> =
             network.containers.iter().map(|name| format!("container {name}")).collect();
+        by.retain(|container| !theirs.contains(container));
         by.extend(kind_name.and_then(|name| nodes.get(name)).into_iter().flatten().cloned());
         all.push(Belonging {
             kind: "network",
@@ -112,7 +123,8 @@ async fn belongings(engine: &Engine<'_>, search: &[String]) -> Result<Vec<Belong
         });
     }
     for volume in volumes {
-        let by = nodes.get(&volume.name).cloned().unwrap_or_default();
+        let by = nodes.get(&volume.name).cloned();
+        let by = by.or_else(|| servers.get(&resource_of(&volume.labels)?).cloned()).unwrap_or_default();
         all.push(Belonging {
             kind: "volume",
             id: volume.name.clone(),
@@ -124,6 +136,11 @@ async fn belongings(engine: &Engine<'_>, search: &[String]) -> Result<Vec<Belong
         });
     }
     Ok(all)
+}
+
+/// Which resource of which cluster bears some labels.
+pub(crate) fn resource_of(labels: &Labels) -> Option<(String, String)> {
+    Some((labels.get(KIND_NAME_LABEL)?.clone(), labels.get(RESOURCE_LABEL)?.clone()))
 }
 
 /// Everything that is out there because of a platform or one of its clusters.

@@ -3,12 +3,14 @@
 use platform_provider::{Resource, Retry, resource::CONTROL_PLANE};
 use platform_spec::{Class, Code, Failure};
 
-use crate::wish::Wish;
+use crate::{config::Merge, kubeconfig::KUBECONFIG, wish::Wish};
 
 /// The network of the cluster's containers.
 pub(crate) const NETWORK: &str = "network";
 /// The registry beside it.
 pub(crate) const REGISTRY: &str = "registry";
+/// The object store beside it, with its volume.
+pub(crate) const STORE: &str = "object-store";
 /// What its nodes have without pulling it.
 pub(crate) const IMAGES: &str = "images";
 
@@ -17,8 +19,10 @@ pub(crate) const IMAGES: &str = "images";
 pub(crate) enum Part {
     Network,
     Registry,
+    Store,
     ControlPlane,
     Images,
+    Kubeconfig,
 }
 
 impl Part {
@@ -26,8 +30,10 @@ impl Part {
         match self {
             Self::Network => NETWORK,
             Self::Registry => REGISTRY,
+            Self::Store => STORE,
             Self::ControlPlane => CONTROL_PLANE,
             Self::Images => IMAGES,
+            Self::Kubeconfig => KUBECONFIG,
         }
     }
 
@@ -36,7 +42,7 @@ impl Part {
     /// # Errors
     /// P0216 for one that there is none of. One that the spec has no more may still have to be removed.
     pub fn of(id: &str) -> Result<Self, Failure> {
-        [Self::Network, Self::Registry, Self::ControlPlane, Self::Images]
+        [Self::Network, Self::Registry, Self::Store, Self::ControlPlane, Self::Images, Self::Kubeconfig]
             .into_iter()
             .find(|part| part.id() == id)
             .ok_or_else(|| {
@@ -66,6 +72,12 @@ impl Wish<'_> {
             resource.call_timeout_ms = 300_000;
             resources.push(resource);
         }
+        if let Some(bucket) = &self.request.bucket {
+            let title = format!("object store beside the cluster, with bucket `{}`", bucket.name);
+            let mut resource = on(Resource::new(STORE, &title, Retry::R1).takes(5_000, 900_000));
+            resource.call_timeout_ms = 300_000;
+            resources.push(resource);
+        }
         let nodes = match self.nodes() {
             1 => "one node".to_owned(),
             n => format!("{n} nodes"),
@@ -73,12 +85,21 @@ impl Wish<'_> {
         let title = format!("kind cluster `{}` of {nodes}", self.stem());
         // R1: one that was begun and broke off is removed and begun anew.
         resources.push(on(Resource::new(CONTROL_PLANE, &title, Retry::R1).takes(40_000, 1_200_000)));
-        if !self.config.images.names.is_empty() {
-            let title = format!("{} images on every node", self.config.images.names.len());
+        let images = &self.config.images;
+        if !images.names.is_empty() || !images.archives.is_empty() {
+            let title = match images.archives.len() {
+                0 => format!("{} images on every node", images.names.len()),
+                n => format!("{} images and those of {n} archives on every node", images.names.len()),
+            };
             let mut resource =
                 Resource::new(IMAGES, &title, Retry::R1).needs(&[CONTROL_PLANE]).takes(20_000, 1_200_000);
             resource.call_timeout_ms = 300_000;
             resources.push(resource);
+        }
+        if !matches!(self.config.merge_kubeconfig, None | Some(Merge::Whether(false))) {
+            let title = "the cluster in your own kubeconfig";
+            resources
+                .push(Resource::new(KUBECONFIG, title, Retry::R1).needs(&[CONTROL_PLANE]).takes(200, 60_000));
         }
         resources
     }
@@ -86,23 +107,25 @@ impl Wish<'_> {
 
 #[cfg(test)]
 mod tests {
-    use platform_provider::{ClusterRequest, resource::order};
+    use platform_provider::{Bucket, ClusterRequest, resource::order};
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn only_what_was_asked_for_is_made() {
-        let ids = |config| {
-            let mut request = ClusterRequest::new("demo", "eu", "here");
+        let mut request = ClusterRequest::new("demo", "eu", "here");
+        let mut ids = |config, bucket| {
             request.config = config;
+            request.bucket = bucket;
             let resources = Wish::read(&request).expect("a good request").resources();
             let ordered = order("kind", &resources).expect("a good graph");
             ordered.iter().map(|resource| resource.id.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(ids(json!(null)), [NETWORK, CONTROL_PLANE]);
-        assert_eq!(ids(json!({ "network": "kind" })), [CONTROL_PLANE]);
-        let all = json!({ "registry": { "image": "registry:3" }, "images": { "names": ["app:1"] } });
-        assert_eq!(ids(all), [NETWORK, REGISTRY, CONTROL_PLANE, IMAGES]);
+        assert_eq!(ids(json!(null), None), [NETWORK, CONTROL_PLANE]);
+        assert_eq!(ids(json!({ "network": "kind" }), None), [CONTROL_PLANE]);
+        let all = json!({ "registry": { "image": "registry:3" }, "images": { "names": ["app:1"] }, "mergeKubeconfig": true });
+        let bucket = Bucket { name: "backups".into(), region: "eu".into() };
+        assert_eq!(ids(all, Some(bucket)), [NETWORK, REGISTRY, STORE, CONTROL_PLANE, IMAGES, KUBECONFIG]);
     }
 }

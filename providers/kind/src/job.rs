@@ -13,6 +13,8 @@ use nix::{
     unistd::Pid,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::recipe::Recipe;
 
 /// What this machine keeps about the making of one cluster.
@@ -38,9 +40,22 @@ pub(crate) enum Known {
 }
 
 /// How often it is looked whether a killed process is gone, and how soon again: ten seconds, where the kernel needs some
-/// milliseconds.
+/// milliseconds. One that was not killed is looked at as often.
 const LOOKS: u32 = 500;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Which file of the user has an entry of the cluster.
+const MERGED: &str = "merged.json";
+
+/// A file of the user into which the entry of a cluster came.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Into {
+    pub file: PathBuf,
+    /// Its folder was made for it.
+    pub made_folder: bool,
+    pub platform: String,
+    pub cluster: String,
+}
 
 /// How much of the log's end is shown.
 const LAST_WORDS: usize = 6;
@@ -58,6 +73,33 @@ impl Job {
     /// The kubeconfig that kind writes when all is done: that it is there says so.
     pub fn kubeconfig(&self) -> PathBuf {
         self.file("kubeconfig")
+    }
+
+    /// The file of the user into which the cluster's entry came, if it did.
+    pub fn merged(&self) -> Option<Into> {
+        serde_json::from_slice(&std::fs::read(self.file(MERGED)).ok()?).ok()
+    }
+
+    /// Remembers it.
+    pub fn remember_merged(&self, into: &Into) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        write(&self.file(MERGED), &serde_json::to_vec(into)?)
+    }
+
+    /// Forgets it, when the entry is gone.
+    pub fn forget_merged(&self) -> io::Result<()> {
+        remove(&self.file(MERGED))?;
+        // It may be all that was there.
+        let _more = std::fs::remove_dir(&self.folder);
+        Ok(())
+    }
+
+    /// Every job of a folder.
+    pub fn all(root: &Path) -> Vec<Self> {
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let mut all: Vec<Self> = entries.map(|entry| Self { folder: entry.path() }).collect();
+        all.sort_by(|a, b| a.folder.cmp(&b.folder));
+        all
     }
 
     /// The configuration that kind is given.
@@ -104,6 +146,18 @@ impl Job {
                 Ok(()) => Ok(false),
             },
         }
+    }
+
+    /// Waits for kind's end, but not for long; whether it is at work still. Looking at a lock costs next to nothing.
+    pub async fn is_running_after(&self, patience: Duration) -> io::Result<bool> {
+        let until = tokio::time::Instant::now() + patience;
+        while self.is_running()? {
+            if tokio::time::Instant::now() >= until {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(false)
     }
 
     /// The attempt that was begun here last.
@@ -165,9 +219,14 @@ impl Job {
         }
     }
 
-    /// Forgets everything, by whoever holds the lock.
+    /// Forgets everything, by whoever holds the lock; but not an entry that could not be taken out of the user's file.
     pub fn forget(&self, _held: Held) -> io::Result<()> {
-        match std::fs::remove_dir_all(&self.folder) {
+        let merged = self.merged();
+        let forgotten = std::fs::remove_dir_all(&self.folder);
+        if let Some(into) = merged {
+            self.remember_merged(&into)?;
+        }
+        match forgotten {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
@@ -243,7 +302,10 @@ mod tests {
         job.started(pid).expect("written");
         drop(held);
         assert!(job.is_running().expect("looked") && job.lock().expect("tried").is_none());
+        let (begun, patience) = (std::time::Instant::now(), Duration::from_millis(50));
+        assert!(job.is_running_after(patience).await.expect("looked") && begun.elapsed() >= patience);
         let held = job.end().await.expect("a lock").expect("it was killed");
+        assert!(job.is_running_after(patience).await.expect("looked"), "now we have the lock");
         job.forget(held).expect("forgotten");
         assert_eq!(job.knows("one"), Known::Nothing);
     }

@@ -92,7 +92,12 @@ pub(crate) async fn reap(engine: &Engine<'_>, root: &Path, call: &ReapCall) -> R
                 Some(owner) if owner == platform => {}
                 owner => return Ok(theirs(owner.map_or("", String::as_str))),
             }
-            let mut by = found.containers.clone();
+            let neighbours = crate::neighbours::of(engine, platform, cluster, &found.name).await?;
+            for neighbour in &neighbours {
+                engine.disconnect(&found.name, neighbour.name()).await?;
+            }
+            let apart = |name: &&String| neighbours.iter().all(|it| it.name() != **name);
+            let mut by: Vec<String> = found.containers.iter().filter(apart).cloned().collect();
             if let Some(kind_name) = found.labels.get(KIND_NAME_LABEL) {
                 by.extend(engine.nodes(kind_name).await?.iter().map(|node| node.name().to_owned()));
             }
@@ -111,7 +116,15 @@ pub(crate) async fn reap(engine: &Engine<'_>, root: &Path, call: &ReapCall) -> R
                 Some(owner) if owner == platform => {}
                 owner => return Ok(theirs(owner.map_or("", String::as_str))),
             }
-            let nodes = if found.name == name { engine.node_ids(&name).await? } else { Vec::new() };
+            let nodes = match find::resource_of(&found.labels) {
+                _ if found.name == name => engine.node_ids(&name).await?,
+                Some((cluster, resource)) => {
+                    let search =
+                        [format!("{KIND_NAME_LABEL}={cluster}"), format!("{RESOURCE_LABEL}={resource}")];
+                    engine.containers(&search).await?.into_iter().map(|it| it.id).collect()
+                }
+                None => Vec::new(),
+            };
             if !nodes.is_empty() {
                 let by = nodes.iter().map(|id| format!("container {id}")).collect();
                 return Ok(Removed::Blocked { by });

@@ -1,17 +1,16 @@
-//! What stands around a control plane: network, registry, images.
+//! What stands around a control plane: network and registry.
 
 use std::collections::BTreeMap;
 
-use platform_provider::{Ensured, Observation, Ownership, Removed, Thing, progress};
+use platform_provider::{Ensured, Observation, Ownership, Removed, Thing};
 use platform_spec::{Class, Code, Failure};
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     config::Registry,
     engine::{Container, Engine, Network},
     graph::{NETWORK, REGISTRY},
-    programs::Who,
+    neighbours,
     refusal::Refusal,
     wish::{DIGEST_LABEL, Wish},
 };
@@ -56,6 +55,8 @@ pub(crate) async fn make_network(wish: &Wish<'_>, engine: &Engine<'_>) -> Result
 
 pub(crate) async fn remove_network(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Removed, Refusal> {
     let Some(network) = own_network(wish, engine).await? else { return Ok(Removed::Done) };
+    neighbours::part(engine, wish.request, &network.name).await?;
+    let network = own_network(wish, engine).await?.unwrap_or(network);
     // Containers that stand still are on it too, and are not listed with it.
     let mut by: Vec<String> = engine.nodes(&wish.stem()).await?.iter().map(name_of).collect();
     if by.is_empty() {
@@ -153,128 +154,12 @@ pub(crate) async fn remove_registry(wish: &Wish<'_>, engine: &Engine<'_>) -> Res
     }
 }
 
-#[derive(Deserialize)]
-struct OnNode {
-    images: Vec<Image>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Image {
-    #[serde(default)]
-    repo_tags: Vec<String>,
-    #[serde(default)]
-    repo_digests: Vec<String>,
-}
-
-/// Names of images that some node lacks.
-async fn lacking(wish: &Wish<'_>, engine: &Engine<'_>, nodes: &[&Container]) -> Result<Vec<String>, Refusal> {
-    let mut lacking = Vec::new();
-    for node in nodes {
-        let answer = engine.exec(node.name(), &["crictl", "images", "--output", "json"]).await?;
-        let there: OnNode =
-            serde_json::from_str(&answer).map_err(|error| Refusal::unreadable(engine.door, error))?;
-        let names: Vec<&String> =
-            there.images.iter().flat_map(|image| image.repo_tags.iter().chain(&image.repo_digests)).collect();
-        lacking.extend(
-            wish.config.images.names.iter().filter(|wanted| !names.contains(&&full(wanted))).cloned(),
-        );
-    }
-    lacking.sort();
-    lacking.dedup();
-    Ok(lacking)
-}
-
-/// An image's name with all that may be left out.
-fn full(name: &str) -> String {
-    let (path, tag) = match name.rsplit_once(':') {
-        Some((path, tag)) if !tag.contains('/') => (path, format!(":{tag}")),
-        _ => (name, ":latest".to_owned()),
-    };
-    let tag = if name.contains('@') { &name[path.len()..] } else { &tag };
-    match path.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => format!("{path}{tag}"),
-        Some(_) => format!("docker.io/{path}{tag}"),
-        None => format!("docker.io/library/{path}{tag}"),
-    }
-}
-
-/// Images on every node. They live and go with the nodes.
-pub(crate) async fn look_at_images(
-    wish: &Wish<'_>,
-    engine: &Engine<'_>,
-    nodes: &[Container],
-) -> Result<Observation, Refusal> {
-    let machines: Vec<&Container> = nodes.iter().filter(|node| node.is_node() && node.is_running()).collect();
-    let Some(first) = machines.iter().find(|node| node.is_control_plane()) else {
-        return Ok(Observation::Absent);
-    };
-    let lacking = lacking(wish, engine, &machines).await?;
-    if lacking.len() == wish.config.images.names.len() {
-        return Ok(Observation::Absent);
-    }
-    let thing = Thing {
-        external_id: first.id.clone(),
-        ownership: Ownership::Owned,
-        outputs: json!({ "names": wish.config.images.names }),
-    };
-    let differs = (!lacking.is_empty()).then(|| format!("a node lacks {}", lacking.join(", ")));
-    Ok(Observation::Present { thing, differs })
-}
-
-pub(crate) async fn load_images(
-    wish: &Wish<'_>,
-    engine: &Engine<'_>,
-    nodes: &[Container],
-) -> Result<Ensured, Failure> {
-    let refused = |refusal: Refusal| refusal.failed(deed("load", "images", wish));
-    let machines: Vec<&Container> = nodes.iter().filter(|node| node.is_node() && node.is_running()).collect();
-    let lacking = lacking(wish, engine, &machines).await.map_err(refused)?;
-    if !lacking.is_empty() {
-        progress::say(&format!("loading {}", lacking.join(", ")));
-        let mut arguments = ["load", "docker-image", "--name", &wish.stem()].map(str::to_owned).to_vec();
-        arguments.extend(lacking.iter().cloned());
-        // A gigabyte takes half a minute on each node.
-        let ended = engine.door.run_within(Who::Kind, &arguments, std::time::Duration::from_secs(290)).await;
-        let ended = ended.map_err(|no_answer| refused(Refusal::silent(engine.door, Who::Kind, no_answer)))?;
-        if ended.code != Some(0) {
-            return Err(refused(Refusal::of(engine.door, Who::Kind, &ended)));
-        }
-    }
-    match look_at_images(wish, engine, nodes).await.map_err(refused)? {
-        Observation::Present { thing, differs: None } => {
-            Ok(Ensured::Done { thing, changed: !lacking.is_empty() })
-        }
-        other => Err(Failure::new(Code::new("P1012"), Class::Retryable, deed("load", "images", wish))
-            .because(format!("kind has loaded them, and looking says {other:?}"))),
-    }
-}
-
 pub(crate) fn deed(verb: &str, resource: &str, wish: &Wish<'_>) -> String {
     format!("could not {verb} `{resource}` of cluster `{}` with kind", wish.request.cluster)
 }
 
-fn taken(what: &str, name: &str, resource: &str, wish: &Wish<'_>) -> Failure {
+pub(crate) fn taken(what: &str, name: &str, resource: &str, wish: &Wish<'_>) -> Failure {
     Failure::new(Code::new("P1005"), Class::Config, deed("make", resource, wish))
         .because(format!("there is a {what} `{name}` already, and it is not ours"))
         .hint("give the platform or the cluster another name, or remove what is in the way")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_are_known_by_their_whole_names() {
-        let cases = [
-            ("redis", "docker.io/library/redis:latest"),
-            ("redis:8", "docker.io/library/redis:8"),
-            ("ada/app:1", "docker.io/ada/app:1"),
-            ("localhost:5000/app", "localhost:5000/app:latest"),
-            ("quay.io/a/b:v1", "quay.io/a/b:v1"),
-        ];
-        for (name, want) in cases {
-            assert_eq!(full(name), want);
-        }
-    }
 }

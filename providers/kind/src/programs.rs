@@ -10,6 +10,9 @@ use std::{
     time::Duration,
 };
 
+use platform_provider::{ExposeSecret, SecretString};
+use tokio::io::AsyncWriteExt;
+
 /// The container engines that kind can use, in the order in which they are looked for.
 pub const ENGINES: [&str; 3] = ["docker", "podman", "nerdctl"];
 
@@ -127,16 +130,24 @@ impl Door {
     ) -> Result<Ended, NoAnswer> {
         let mut command = tokio::process::Command::from(self.command(who, arguments, None));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let child = command.spawn().map_err(NoAnswer::NotStarted)?;
-        match tokio::time::timeout(deadline, child.wait_with_output()).await {
-            Err(_) => Err(NoAnswer::TooLong(deadline)),
-            Ok(Err(error)) => Err(NoAnswer::NotStarted(error)),
-            Ok(Ok(output)) => Ok(Ended {
-                code: output.status.code(),
-                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            }),
+        end(command.spawn().map_err(NoAnswer::NotStarted)?, deadline).await
+    }
+
+    /// As [`Door::run`]; the program reads something from its standard input.
+    pub async fn feed<S: AsRef<OsStr>>(
+        &self,
+        who: Who,
+        arguments: &[S],
+        input: &SecretString,
+    ) -> Result<Ended, NoAnswer> {
+        let mut command = tokio::process::Command::from(self.command(who, arguments, None));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(NoAnswer::NotStarted)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends before it has read all says why, and that is what counts.
+            drop(stdin.write_all(input.expose_secret().as_bytes()).await);
         }
+        end(child, DEADLINE).await
     }
 
     /// Starts `kind` and leaves it to itself, in a process group of its own, writing into `log`. Its number.
@@ -153,6 +164,19 @@ impl Door {
         // Somebody has to take in its end, or it would stay a zombie as long as we live.
         std::thread::spawn(move || child.wait());
         Ok(number)
+    }
+}
+
+/// Waits for a program's end, as long as patience lasts.
+async fn end(child: tokio::process::Child, deadline: Duration) -> Result<Ended, NoAnswer> {
+    match tokio::time::timeout(deadline, child.wait_with_output()).await {
+        Err(_) => Err(NoAnswer::TooLong(deadline)),
+        Ok(Err(error)) => Err(NoAnswer::NotStarted(error)),
+        Ok(Ok(output)) => Ok(Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }),
     }
 }
 

@@ -5,28 +5,31 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use platform_provider::{
-    Access, Capabilities, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig,
+    Access, Ailment, Capabilities, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Kubeconfig,
     Observation, Owned, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest, SecretString,
     describe::Need,
 };
-use platform_spec::{Class, Code, Failure, report::Finding};
-use serde::Deserialize;
+use platform_spec::{Class, Code, Failure, model::ClusterStore, report::Finding};
 use serde_json::Value;
 
 use crate::{
     ahead::{self, FIRST_NODE_MIB, Facts},
+    ailing,
     cluster::ControlPlane,
     config::Config,
     engine::Engine,
     facts::{About, Machine},
     find,
     graph::Part,
+    images,
     job::Job,
-    life, parts,
+    kubeconfig::{self, Merged},
+    life, neighbours, parts,
     programs::{Door, Programs, Who},
     refusal::Refusal,
     standing::Standing,
-    wish::Wish,
+    store,
+    wish::{self, Wish},
 };
 
 /// The provider `kind`. It keeps nothing in memory; what `kind` writes while it works is in a folder.
@@ -69,13 +72,19 @@ impl Kind {
         ControlPlane { wish, engine, job: Job::of(&self.folder, &wish.stem()), operation }
     }
 
+    fn merged<'a>(&self, wish: &'a Wish<'a>) -> Merged<'a> {
+        Merged::new(wish, Job::of(&self.folder, &wish.stem()))
+    }
+
     /// What preflight is found from; what is not there at all is said at once.
     async fn facts(&self, wish: &Wish<'_>, door: &Door) -> Result<Facts, Refusal> {
         let engine = Engine { door };
-        let about = engine.about("info").await?;
-        let about = About::deserialize(about).map_err(|error| Refusal::unreadable(door, error))?;
         let cluster = self.control_plane(wish, &engine, &Value::Null);
-        let seen = cluster.seen().await?;
+        // The first one alone: it may have to start what plays the engine. The others only ask, and do not wait for
+        // each other.
+        let about = engine.about("info").await?;
+        let (seen, place, kind) = tokio::try_join!(cluster.seen(), engine.place(), kind_version(door))?;
+        let about = About::read(&door.engine, about).map_err(|error| Refusal::unreadable(door, error))?;
         let foreign = match seen.standing(Timestamp::now()) {
             Standing::Foreign { why } => Some(why),
             _ => None,
@@ -84,13 +93,23 @@ impl Kind {
             if self.programs.elsewhere { Machine::default() } else { Machine::look(&about, &wish.ports) };
         Ok(Facts {
             engine: door.engine.clone(),
-            place: engine.place().await?,
-            kind: kind_version(door).await?,
+            place,
+            kind,
             machine,
             there: seen.ours || cluster.job.is_running().unwrap_or(false),
             foreign,
             about,
         })
+    }
+}
+
+/// How a cluster is reached from this machine.
+async fn said_by_kind(door: &Door, wish: &Wish<'_>) -> Result<SecretString, Refusal> {
+    let ended = door.run(Who::Kind, &["get", "kubeconfig", "--name", &wish.stem()]).await;
+    let ended = ended.map_err(|no_answer| Refusal::silent(door, Who::Kind, no_answer))?;
+    match ended.code {
+        Some(0) => Ok(SecretString::from(ended.stdout)),
+        _ => Err(Refusal::of(door, Who::Kind, &ended)),
     }
 }
 
@@ -116,10 +135,11 @@ impl Provider for Kind {
                 makes_clusters: true,
                 load_balancer: false,
                 dns_zones: Vec::new(),
-                object_store: false,
+                object_store: true,
                 identity: None,
                 checks_epochs: false,
                 sweeps: true,
+                self_contained: true,
                 local_node_mib: FIRST_NODE_MIB,
                 emulated: false,
             },
@@ -135,6 +155,9 @@ impl Provider for Kind {
     async fn preflight(&self, cluster: &ClusterRequest) -> Result<Vec<Finding>, Failure> {
         let Opened { wish, door } = self.open(cluster)?;
         let deed = format!("cluster `{}` cannot be made with kind", cluster.cluster);
+        if self.programs.elsewhere && wish.request.bucket.is_some() {
+            return Ok(vec![store::not_played(&deed).into()]);
+        }
         // Both, so that a person installs both.
         let missing: Vec<Finding> = [Who::Engine, Who::Kind]
             .into_iter()
@@ -147,11 +170,13 @@ impl Provider for Kind {
         if !missing.is_empty() {
             return Ok(missing);
         }
-        match self.facts(&wish, &door).await {
-            Ok(facts) => Ok(ahead::findings(&wish, &facts)),
+        let mut found = match self.facts(&wish, &door).await {
+            Ok(facts) => ahead::findings(&wish, &facts),
             // An engine that does not answer makes nothing: that is what was looked for.
-            Err(refusal) => Ok(vec![refusal.failed(deed).into()]),
-        }
+            Err(refusal) => vec![refusal.failed(deed).into()],
+        };
+        found.extend(self.merged(&wish).ahead().into_iter().chain(images::ahead(&wish)).map(Finding::from));
+        Ok(found)
     }
 
     async fn resources(&self, cluster: &ClusterRequest) -> Result<Vec<Resource>, Failure> {
@@ -166,13 +191,15 @@ impl Provider for Kind {
             Part::ControlPlane => self.control_plane(&wish, &engine, &call.operation).look().await,
             Part::Network => parts::look_at_network(&wish, &engine).await.map_err(refused),
             Part::Registry => parts::look_at_registry(&wish, &engine).await.map_err(refused),
+            Part::Store => store::look(&wish, &engine).await.map_err(refused),
             Part::Images => {
                 let seen = self.control_plane(&wish, &engine, &Value::Null).seen().await.map_err(refused)?;
                 if !seen.ours {
                     return Ok(Observation::Absent);
                 }
-                parts::look_at_images(&wish, &engine, &seen.nodes).await.map_err(refused)
+                images::look(&wish, &engine, &seen.nodes).await
             }
+            Part::Kubeconfig => self.merged(&wish).look(said_by_kind(&door, &wish).await.ok().as_ref()),
         }
     }
 
@@ -183,10 +210,16 @@ impl Provider for Kind {
             Part::ControlPlane => self.control_plane(&wish, &engine, &call.operation).make().await,
             Part::Network => parts::make_network(&wish, &engine).await,
             Part::Registry => parts::make_registry(&wish, &engine).await,
+            Part::Store => store::make(&wish, &engine).await,
             Part::Images => {
                 let refused = |refusal: Refusal| refusal.failed(parts::deed("load", &call.resource, &wish));
                 let seen = self.control_plane(&wish, &engine, &Value::Null).seen().await.map_err(refused)?;
-                parts::load_images(&wish, &engine, &seen.nodes).await
+                images::load(&wish, &engine, &seen.nodes).await
+            }
+            Part::Kubeconfig => {
+                let refused = |refusal: Refusal| refusal.failed(parts::deed("merge", &call.resource, &wish));
+                let said = said_by_kind(&door, &wish).await.map_err(refused)?;
+                self.merged(&wish).put(&said).await
             }
         }
     }
@@ -196,11 +229,19 @@ impl Provider for Kind {
         let engine = Engine { door: &door };
         let refused = |refusal: Refusal| refusal.failed(parts::deed("remove", &call.resource, &wish));
         let removed = match Part::of(&call.resource)? {
-            Part::ControlPlane => self.control_plane(&wish, &engine, &call.operation).remove().await?,
+            Part::ControlPlane => {
+                // The spec may have stopped asking for it.
+                let (job, cluster) = (Job::of(&self.folder, &wish.stem()), &call.cluster);
+                kubeconfig::take_along(&job, &wish.stem(), cluster.platform.as_str(), &cluster.cluster)
+                    .await?;
+                self.control_plane(&wish, &engine, &call.operation).remove().await?
+            }
             Part::Network => parts::remove_network(&wish, &engine).await.map_err(refused)?,
             Part::Registry => parts::remove_registry(&wish, &engine).await.map_err(refused)?,
+            Part::Store => store::remove(&wish, &engine).await.map_err(refused)?,
             // They go with the nodes.
             Part::Images => Removed::Done,
+            Part::Kubeconfig => self.merged(&wish).remove().await?,
         };
         if removed == Removed::Done {
             life::fall_silent(&engine, call.cluster.platform.as_str(), &call.cluster.cluster)
@@ -213,7 +254,16 @@ impl Provider for Kind {
     async fn list_owned(&self, owner: &InventoryRequest) -> Result<Vec<Owned>, Failure> {
         let door = self.door(&owner.config)?;
         let deed = format!("could not list what belongs to platform `{}`", owner.platform.as_str());
-        find::inventory(&Engine { door: &door }, owner).await.map_err(|refusal| refusal.failed(deed))
+        let found = find::inventory(&Engine { door: &door }, owner).await;
+        let mut found = found.map_err(|refusal| refusal.failed(deed))?;
+        let config = Config::read(&owner.config)?;
+        found.extend(kubeconfig::owned(
+            &self.folder,
+            &config,
+            owner.platform.as_str(),
+            owner.cluster.as_deref(),
+        )?);
+        Ok(found)
     }
 
     async fn list_claims(&self, search: &SearchRequest) -> Result<Vec<Claim>, Failure> {
@@ -231,7 +281,68 @@ impl Provider for Kind {
     async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
         let door = self.door(&call.search.config)?;
         let deed = format!("could not remove {} `{}`", call.thing.kind, call.thing.name);
-        life::reap(&Engine { door: &door }, &self.folder, call).await.map_err(|refusal| refusal.failed(deed))
+        let reaped = life::reap(&Engine { door: &door }, &self.folder, call).await;
+        let reaped = reaped.map_err(|refusal| refusal.failed(deed))?;
+        if let Some(cluster) = call.cluster.as_deref().filter(|_| reaped == Removed::Done) {
+            let platform = call.platform.as_str();
+            let stem = wish::stem(platform, cluster);
+            // An entry that leads nowhere is of no use to anybody.
+            kubeconfig::take_along(&Job::of(&self.folder, &stem), &stem, platform, cluster).await?;
+        }
+        Ok(reaped)
+    }
+
+    async fn store(&self, cluster: &ClusterRequest) -> Result<Option<ClusterStore>, Failure> {
+        Ok(store::place(&Wish::read(cluster)?))
+    }
+
+    async fn store_keys(&self, cluster: &ClusterRequest) -> Result<SecretString, Failure> {
+        let Opened { wish, door } = self.open(cluster)?;
+        store::keys(&wish, &Engine { door: &door }).await
+    }
+
+    async fn ailments(&self, cluster: &ClusterRequest) -> Result<Vec<Ailment>, Failure> {
+        let Opened { wish, door } = self.open(cluster)?;
+        let engine = Engine { door: &door };
+        let control_plane = self.control_plane(&wish, &engine, &Value::Null);
+        let entry = Observation::Absent;
+        let mut found =
+            ailing::found(&control_plane).await.map_err(|refusal| refusal.failed(ailing::deed(&wish)))?;
+        if found.iter().all(|ailment| !ailment.lames) {
+            let said = said_by_kind(&door, &wish).await.ok();
+            let entry = said.map_or(Ok(entry), |said| self.merged(&wish).look(Some(&said)))?;
+            found.extend(ailing::of_entry(&entry));
+        }
+        Ok(found)
+    }
+
+    async fn mend(&self, cluster: &ClusterRequest) -> Result<(), Failure> {
+        let Opened { wish, door } = self.open(cluster)?;
+        let engine = Engine { door: &door };
+        let refused = |refusal: Refusal| refusal.failed(ailing::deed(&wish));
+        ailing::start(&self.control_plane(&wish, &engine, &Value::Null)).await.map_err(refused)?;
+        // Of a container that runs kind knows it, whether the API answers by now or not.
+        let Ok(said) = said_by_kind(&door, &wish).await else { return Ok(()) };
+        match self.merged(&wish).look(Some(&said))? {
+            Observation::Present { differs: Some(_), .. } if self.merged(&wish).is_asked_for() => {
+                self.merged(&wish).put(&said).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn is_joined(&self, cluster: &ClusterRequest, to: &ClusterRequest) -> Result<bool, Failure> {
+        let (Opened { wish, door }, to) = (self.open(cluster)?, Wish::read(to)?);
+        let deed = neighbours::deed(&wish, &to);
+        neighbours::are_joined(&Engine { door: &door }, &wish, &to)
+            .await
+            .map_err(|refusal| refusal.failed(deed))
+    }
+
+    async fn join(&self, cluster: &ClusterRequest, to: &ClusterRequest) -> Result<(), Failure> {
+        let (Opened { wish, door }, to) = (self.open(cluster)?, Wish::read(to)?);
+        let deed = neighbours::deed(&wish, &to);
+        neighbours::join(&Engine { door: &door }, &wish, &to).await.map_err(|refusal| refusal.failed(deed))
     }
 
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {
@@ -261,15 +372,8 @@ impl Provider for Kind {
             | Standing::Lacking { .. }
             | Standing::Runs { .. } => {}
         }
-        let ended = door.run(Who::Kind, &["get", "kubeconfig", "--name", &wish.stem()]).await;
-        let ended = ended.map_err(|no_answer| refused(Refusal::silent(&door, Who::Kind, no_answer)))?;
-        match ended.code {
-            Some(0) => Ok(Access {
-                kubeconfig: Kubeconfig::Value(SecretString::from(ended.stdout)),
-                context: None,
-                expires: None,
-            }),
-            _ => Err(refused(Refusal::of(&door, Who::Kind, &ended))),
-        }
+        let said = said_by_kind(&door, &wish).await.map_err(refused)?;
+        let inside = Some(neighbours::address(&wish));
+        Ok(Access { kubeconfig: Kubeconfig::Value(said), context: None, expires: None, inside })
     }
 }

@@ -93,6 +93,9 @@ impl Recipe {
         if let Some(port) = config.api_server_port {
             networking["apiServerPort"] = port.into();
         }
+        if let Some(address) = config.api_server_address {
+            networking["apiServerAddress"] = address.to_string().into();
+        }
         for (key, cidr) in [("podSubnet", &wish.pod_cidr), ("serviceSubnet", &wish.service_cidr)] {
             if let Some(cidr) = cidr {
                 networking[key] = cidr.as_str().into();

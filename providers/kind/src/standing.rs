@@ -177,6 +177,18 @@ impl Inside {
         self.items.iter().filter(|item| item.kind == "Node")
     }
 
+    /// What has become of the nodes since: one document after another, as `kubectl wait` writes them.
+    ///
+    /// # Errors
+    /// When they cannot be read; then nothing has changed.
+    pub fn later(&mut self, documents: &str) -> Result<(), serde_json::Error> {
+        let nodes: Vec<Item> =
+            serde_json::Deserializer::from_str(documents).into_iter().collect::<Result<_, _>>()?;
+        self.items.retain(|item| item.kind != "Node");
+        self.items.extend(nodes);
+        Ok(())
+    }
+
     /// What it still waits for; `None` when all of `expected` nodes are Ready and volumes can be asked for.
     pub fn waits_for(&self, expected: u32) -> Option<String> {
         let ready = |node: &&Item| {
@@ -290,5 +302,14 @@ mod tests {
         assert_eq!(waits(inside(["True", "True"], true), 3), "2 of 3 nodes to join");
         assert_eq!(waits(inside(["True", "Unknown"], true), 2), "w to become Ready");
         assert_eq!(waits(inside(["True", "True"], false), 2), "a StorageClass");
+    }
+
+    #[test]
+    fn what_nodes_have_become_since_is_taken_over() {
+        let mut earlier = inside(["True", "False"], true);
+        let node = |name| json!({ "kind": "Node", "metadata": { "name": name }, "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+        earlier.later(&format!("{:#}\n{:#}\n", node("cp"), node("w"))).expect("documents");
+        assert_eq!(earlier.waits_for(2), None);
+        assert!(earlier.later("error").is_err() && earlier.waits_for(2).is_none());
     }
 }

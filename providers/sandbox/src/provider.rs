@@ -96,6 +96,7 @@ impl Provider for Sandbox {
                 checks_epochs: true,
                 emulated: true,
                 sweeps: true,
+                self_contained: false,
                 local_node_mib: NODE_MIB,
             },
             tools: Vec::new(),
@@ -214,6 +215,7 @@ impl Provider for Sandbox {
             kubeconfig: Kubeconfig::Value(given.kubeconfig),
             context: None,
             expires: Some(given.expires_at),
+            inside: None,
         };
         let until = now + Duration::from_secs(KUBECONFIG_LASTS_S / 2);
         self.given.lock().await.insert(cluster, Given { access: access.clone(), until });

@@ -30,6 +30,15 @@ const IMAGE: &str = "PLATFORM_E2E_NODE_IMAGE";
 const ARGOCD: &str = "PLATFORM_E2E_ARGOCD_IMAGES";
 /// The starter platform, as a person would write it for nodes on this machine.
 const SPEC: &str = include_str!("../../fixtures/nodes/platform.yaml");
+/// What is added to it for one with backups.
+const BACKUPS: &str = "
+  backup:
+    store: {kind: s3-compatible, bucket: backups, region: eu-test}
+    schedules:
+      - {name: daily, cron: \"0 2 * * *\", ttl: 168h}
+";
+/// The object store's image, at a registry of ours.
+const STORE: &str = "versity/versitygw:bed";
 const PASSWORD: &str = "n0des";
 /// One cluster at a time: a machine may have two processors.
 static TURN: Mutex<()> = Mutex::new(());
@@ -43,6 +52,8 @@ pub struct Nodes {
     dir: TempDir,
     image: String,
     registry: Option<SocketAddr>,
+    /// What the object store for its backups is run from, when it has some.
+    store: Option<Store>,
     /// Where Git is for this machine, which alone may send a password without TLS, and where for pods.
     git: [SocketAddr; 2],
     /// Where the sample application answers, on this machine.
@@ -53,12 +64,32 @@ pub struct Nodes {
     _turn: MutexGuard<'static, ()>,
 }
 
+/// What an object store is run from.
+enum Store {
+    /// The image that the provider takes of its own accord, which is pulled from the network.
+    Pulled,
+    /// One of ours, by its name at a registry.
+    Ours(String),
+}
+
 impl Nodes {
+    /// As [`Nodes::new`], for a platform with backups.
+    ///
+    /// # Panics
+    /// As [`Nodes::new`].
+    pub fn with_backups(name: &str) -> Option<Self> {
+        Self::begun(name, true)
+    }
+
     /// A machine of one's own; nothing (and a line on stderr that says why) where there is no engine or no node image.
     ///
     /// # Panics
     /// When a node image is named and the rest is missing, with `CI=true`; when a server does not start.
     pub fn new(name: &str) -> Option<Self> {
+        Self::begun(name, false)
+    }
+
+    fn begun(name: &str, backups: bool) -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let image = match possible() {
             Ok(image) => image,
@@ -71,10 +102,18 @@ impl Nodes {
                 return None;
             }
         };
-        Some(Self::made(name, image, turn).unwrap_or_else(|trouble| panic!("nodes for {name}: {trouble}")))
+        Some(
+            Self::made(name, image, backups, turn)
+                .unwrap_or_else(|trouble| panic!("nodes for {name}: {trouble}")),
+        )
     }
 
-    fn made(name: &str, image: String, turn: MutexGuard<'static, ()>) -> Result<Self, BoxError> {
+    fn made(
+        name: &str,
+        image: String,
+        backups: bool,
+        turn: MutexGuard<'static, ()>,
+    ) -> Result<Self, BoxError> {
         let dir = tempfile::Builder::new().prefix("platform-nodes-").tempdir()?;
         for folder in ["home", "state", "tmp", "git"] {
             fs_err::create_dir_all(dir.path().join(folder))?;
@@ -90,14 +129,37 @@ impl Nodes {
         let runtime = Runtime::new()?;
         let router = git::router(dir.path().join("git"), dir.path().join("home"), path.clone(), PASSWORD);
         let git = [serve(&runtime, Ipv4Addr::LOCALHOST, router.clone())?, serve(&runtime, address, router)?];
-        let registry = match env::var_os(ARGOCD) {
-            None => None,
-            Some(file) => Some(serve(&runtime, address, images(Path::new(&file))?.router())?),
-        };
+        let components = Components::find()?;
+        let mut registry = None;
+        let mut store = backups.then_some(Store::Pulled);
+        if let Some(file) = env::var_os(ARGOCD) {
+            let mut images = images(Path::new(&file))?;
+            if backups {
+                of_backups(&mut images, &components, dir.path())?;
+            }
+            let router = images.router();
+            if backups {
+                // The engine takes images without TLS from this machine alone.
+                let here = serve(&runtime, Ipv4Addr::LOCALHOST, router.clone())?;
+                store = Some(Store::Ours(format!("{here}/{STORE}")));
+            }
+            registry = Some(serve(&runtime, address, router)?);
+        }
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mirror = Components::find()?.mirror();
-        let nodes =
-            Self { name, dir, image, registry, git, port, mirror, path, _runtime: runtime, _turn: turn };
+        let mirror = components.mirror();
+        let nodes = Self {
+            name,
+            dir,
+            image,
+            registry,
+            store,
+            git,
+            port,
+            mirror,
+            path,
+            _runtime: runtime,
+            _turn: turn,
+        };
         fs_err::write(nodes.dir().join("platform.yaml"), nodes.spec_text())?;
         Ok(nodes)
     }
@@ -132,6 +194,10 @@ impl Nodes {
             Some(registry) => json!({ "*": [format!("http://{registry}")] }),
             None => json!({}),
         };
+        let store = match &self.store {
+            Some(Store::Ours(image)) => json!({ "image": image }),
+            Some(Store::Pulled) | None => json!({}),
+        };
         let values = [
             ("@NAME@", self.name.clone()),
             ("@GIT_URL@", format!("http://{}", self.git[0])),
@@ -140,8 +206,10 @@ impl Nodes {
             ("@IMAGE@", self.image.clone()),
             ("@MIRRORS@", mirrors.to_string()),
             ("@PORT@", self.port.to_string()),
+            ("@STORE@", store.to_string()),
         ];
-        values.iter().fold(SPEC.to_owned(), |text, (key, value)| text.replace(key, value))
+        let backups = if self.store.is_some() { BACKUPS } else { "" };
+        values.iter().fold(format!("{SPEC}{backups}"), |text, (key, value)| text.replace(key, value))
     }
 
     /// The built `platform`, in an environment of its own.
@@ -201,18 +269,26 @@ impl Nodes {
         Output::of(Command::new("docker").args(args))
     }
 
-    /// Everything that the engine has because of this platform: containers, volumes, networks.
+    /// Everything that the engine has because of this platform, or one whose name begins with its name and a dash:
+    /// containers, volumes, networks.
     pub fn left(&self) -> Vec<String> {
-        let label = format!("label=platform.dev/name={}", self.name);
-        let nodes = format!("label=io.x-k8s.kind.cluster={}", self.cluster());
+        let (name, beside) = (self.name.as_str(), format!("{}-", self.name));
         let mut left = Vec::new();
-        for args in [
-            ["ps", "--all", "--format", "container {{.Names}}", "--filter", &label].as_slice(),
-            &["ps", "--all", "--format", "container {{.Names}}", "--filter", &nodes],
-            &["volume", "ls", "--format", "volume {{.Name}}", "--filter", &label],
-            &["network", "ls", "--format", "network {{.Name}}", "--filter", &label],
+        for (list, kind, column, label) in [
+            (&["ps", "--all"][..], "container", "Names", "platform.dev/name"),
+            (&["ps", "--all"], "container", "Names", "io.x-k8s.kind.cluster"),
+            (&["volume", "ls"], "volume", "Name", "platform.dev/name"),
+            (&["network", "ls"], "network", "Name", "platform.dev/name"),
         ] {
-            left.extend(self.docker(args).ok().stdout.lines().map(str::to_owned));
+            let format = format!("{{{{.Label \"{label}\"}}}} {kind} {{{{.{column}}}}}");
+            let filter = format!("label={label}");
+            let said = self
+                .docker(list.iter().copied().chain(["--format", &format, "--filter", &filter]))
+                .ok()
+                .stdout;
+            let lines = said.lines().filter_map(|line| line.split_once(' '));
+            let ours = lines.filter(|(of, _)| *of == name || of.starts_with(&beside));
+            left.extend(ours.map(|(_, what)| what.to_owned()));
         }
         left
     }
@@ -236,6 +312,9 @@ impl Drop for Nodes {
                 "container" => self.docker(["rm", "--force", "--volumes", name]),
                 kind => self.docker([kind, "rm", name]),
             });
+        }
+        if let Some(Store::Ours(image)) = &self.store {
+            drop(self.docker(["rmi", "--force", image]));
         }
     }
 }
@@ -286,6 +365,18 @@ fn images(file: &Path) -> Result<Registry, BoxError> {
     let podinfo = json!({ "WorkingDir": "/", "Env": ["PATH=/bin:/usr/bin"] });
     registry.add_script("stefanprodan/podinfo:6.9.2", "podinfo", &script(9898), podinfo)?;
     Ok(registry)
+}
+
+/// Velero with its plugin, and the object store, from the bed's own binaries.
+fn of_backups(images: &mut Registry, components: &Components, folder: &Path) -> Result<(), BoxError> {
+    let path = json!(["PATH=/usr/local/bin:/bin:/usr/bin"]);
+    let velero = components.built("velero", "velero");
+    images.add_program("velero/velero:v1.18.3", &velero, "velero", folder, json!({ "Env": path }))?;
+    let copy = json!({ "Env": path, "Entrypoint": ["cp", "/plugins/velero-plugin-for-aws", "/target/velero-plugin-for-aws"] });
+    let (tag, plugin) = ("velero/velero-plugin-for-aws:v1.14.3", components.velero_plugin());
+    images.add_program(tag, &plugin, "plugins/velero-plugin-for-aws", folder, copy)?;
+    let store = components.built("versitygw", "versitygw");
+    images.add_program(STORE, &store, "usr/local/bin/versitygw", folder, json!({ "Env": path }))
 }
 
 fn run(command: &mut Command) -> Result<(), BoxError> {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read, SeekFrom},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -25,15 +25,14 @@ use crate::BoxError;
 /// Where a blob is.
 #[derive(Clone)]
 enum Blob {
-    /// A part of the file: where it begins, and how long it is.
-    There(u64, u64),
+    /// A part of a file: where it begins, and how long it is.
+    There(Arc<Path>, u64, u64),
     /// Made here.
     Here(Vec<u8>),
 }
 
 /// Images of a file that `docker save` wrote, and what was added to them.
 pub(super) struct Registry {
-    file: PathBuf,
     /// By digest.
     blobs: BTreeMap<String, Blob>,
     /// Digests of manifests by `NAME:TAG`, the name without its host, as a mirror is asked.
@@ -72,8 +71,8 @@ impl Registry {
         }
         let index = small.get("manifest.json").ok_or("the file of images has no manifest.json")?;
         let saved: Vec<Saved> = serde_json::from_slice(index)?;
-        let mut registry =
-            Self { file: file.to_owned(), blobs: BTreeMap::new(), tags: BTreeMap::new(), userland: None };
+        let mut registry = Self { blobs: BTreeMap::new(), tags: BTreeMap::new(), userland: None };
+        let file: Arc<Path> = file.into();
         for image in saved {
             let config = small.get(&image.config).ok_or("an image has no configuration")?.clone();
             let diffs: Value = serde_json::from_slice(&config)?;
@@ -81,7 +80,7 @@ impl Registry {
             for (at, layer) in image.layers.iter().enumerate() {
                 let digest = diffs["rootfs"]["diff_ids"][at].as_str().ok_or("a layer has no digest")?;
                 let (begins, size) = there.get(layer).copied().ok_or("a layer is missing")?;
-                registry.blobs.insert(digest.to_owned(), Blob::There(begins, size));
+                registry.blobs.insert(digest.to_owned(), Blob::There(Arc::clone(&file), begins, size));
                 layers.push((digest.to_owned(), size));
             }
             registry.userland.get_or_insert_with(|| layers[0].0.clone());
@@ -117,11 +116,6 @@ impl Registry {
 
     /// Adds an image of the userland with one more file, which is a program.
     pub fn add_script(&mut self, tag: &str, path: &str, script: &str, config: Value) -> Result<(), BoxError> {
-        let userland = self.userland.clone().ok_or("the file has no image")?;
-        let size = match self.blobs.get(&userland) {
-            Some(Blob::There(_, size)) => *size,
-            _ => return Err("the userland is not in the file".into()),
-        };
         let mut layer = tar::Builder::new(Vec::new());
         for (path, text, mode) in [
             (path, script, 0o755),
@@ -139,13 +133,56 @@ impl Registry {
         let layer = layer.into_inner()?;
         let length = layer.len() as u64;
         let layer = self.put(layer);
+        self.on_userland(tag, (layer, length), config)
+    }
+
+    /// Adds an image of the userland with one more program, and keeps its layer in a folder.
+    pub fn add_program(
+        &mut self,
+        tag: &str,
+        program: &Path,
+        path: &str,
+        folder: &Path,
+        config: Value,
+    ) -> Result<(), BoxError> {
+        let file = folder.join(format!("{}.tar", tag.replace(['/', ':'], "-")));
+        let mut archive = tar::Builder::new(fs_err::File::create(&file)?);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(fs_err::metadata(program)?.len());
+        header.set_mode(0o755);
+        archive.append_data(&mut header, path, fs_err::File::open(program)?)?;
+        drop(archive.into_inner()?);
+        let mut layer = fs_err::File::open(&file)?;
+        let mut digest = Sha256::new();
+        let mut piece = vec![0; PIECE];
+        let mut length = 0;
+        loop {
+            let read = layer.read(&mut piece)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&piece[..read]);
+            length += read as u64;
+        }
+        let digest = format!("sha256:{}", hex::encode(digest.finalize()));
+        self.blobs.insert(digest.clone(), Blob::There(file.into(), 0, length));
+        self.on_userland(tag, (digest, length), config)
+    }
+
+    /// Adds an image of the userland with one more layer.
+    fn on_userland(&mut self, tag: &str, layer: (String, u64), config: Value) -> Result<(), BoxError> {
+        let userland = self.userland.clone().ok_or("the file has no image")?;
+        let size = match self.blobs.get(&userland) {
+            Some(Blob::There(_, _, size)) => *size,
+            _ => return Err("the userland is not in the file".into()),
+        };
         let image = json!({
             "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
             "os": "linux",
             "config": config,
-            "rootfs": { "type": "layers", "diff_ids": [userland, layer] },
+            "rootfs": { "type": "layers", "diff_ids": [userland, layer.0] },
         });
-        self.add(tag, image.to_string().into_bytes(), &[(userland, size), (layer, length)]);
+        self.add(tag, image.to_string().into_bytes(), &[(userland, size), layer]);
         Ok(())
     }
 
@@ -187,13 +224,13 @@ async fn serve(State(registry): State<Arc<Registry>>, request: Request) -> Respo
         return StatusCode::NOT_FOUND.into_response();
     };
     let size = match blob {
-        Blob::There(_, size) => *size,
+        Blob::There(_, _, size) => *size,
         Blob::Here(bytes) => bytes.len() as u64,
     };
     let body = match (request.method(), blob) {
         (&Method::HEAD, _) => Body::empty(),
         (_, Blob::Here(bytes)) => Body::from(bytes.clone()),
-        (_, Blob::There(begins, size)) => match part(&registry.file, *begins, *size).await {
+        (_, Blob::There(file, begins, size)) => match part(file, *begins, *size).await {
             Ok(body) => body,
             Err(trouble) => return (StatusCode::INTERNAL_SERVER_ERROR, trouble.to_string()).into_response(),
         },

@@ -1,6 +1,9 @@
 //! The provider `kind` on real nodes: real pods, Argo CD inside the cluster, traffic, kills.
 
+mod aside;
+mod backups;
 mod killed;
+mod night;
 mod refused;
 mod whole;
 

@@ -1,5 +1,6 @@
 //! End-to-end tests on the bed of real components. One binary, so that one bed serves them all.
 
+mod ahead;
 mod aside;
 mod bed;
 mod kind;

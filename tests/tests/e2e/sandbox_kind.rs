@@ -1,6 +1,11 @@
 //! The provider `kind` on the container engine that the sandbox plays: `--sandbox`, where no Docker can run. And that engine
 //! beside a real one, where there is one.
 
+mod archives;
+mod doctor;
+mod kubeconfig;
+mod neighbours;
+
 use std::{collections::BTreeMap, process::Command};
 
 use platform_tests::{Alone, Output, Started};
@@ -32,6 +37,13 @@ fn there(home: &Alone) -> BTreeMap<&'static str, Vec<String>> {
         said.lines().filter(|line| !own.contains(line)).map(str::to_owned).collect::<Vec<_>>()
     };
     lists.into_iter().map(|(kind, words)| (kind, lines(words))).collect()
+}
+
+/// Writes the starter spec of the emulated kind, changed.
+fn spec(home: &Alone, change: impl FnOnce(&str) -> String) {
+    const STARTER: &str = include_str!("../../../crates/spec/src/starter/kind-emulated.yaml");
+    let text = STARTER.replace("{sandbox}", &home.sandbox().display().to_string());
+    std::fs::write(home.dir().join("platform.yaml"), change(&text)).expect("written");
 }
 
 const UP: &[&str] = &["up", "--provider", "kind", "--sandbox"];

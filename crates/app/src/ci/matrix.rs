@@ -184,8 +184,11 @@ fn fit(needs_mib: u64, free_mib: Option<u64>, specs: usize) -> usize {
     }
 }
 
+/// What the names of entries' branches begin with.
+const BRANCHES: &str = "nightly/";
+
 /// The spec of an entry: that of the file with the entry's name and version, and repositories of its own where they are
-/// folders of this machine.
+/// folders of this machine; elsewhere branches of its own, for those of the spec bear the name of whoever published last.
 pub(super) fn rewritten(platform: &Platform, entry: &Entry, folder: &std::path::Path) -> Value {
     let mut spec = json!(platform);
     spec["metadata"]["name"] = entry.platform.as_str().into();
@@ -194,6 +197,10 @@ pub(super) fn rewritten(platform: &Platform, entry: &Entry, folder: &std::path::
     let is_ours = server["inClusterUrl"].is_null();
     if is_ours && server["url"].as_str().is_some_and(|url| url.starts_with("file://")) {
         server["url"] = format!("file://{}", folder.join("git").display()).into();
+    } else {
+        for repository in spec["spec"]["git"]["repositories"].as_array_mut().into_iter().flatten() {
+            repository["defaultBranch"] = format!("{BRANCHES}{}", entry.platform).into();
+        }
     }
     if let Some(version) = &entry.version {
         for cluster in spec["spec"]["clusters"].as_array_mut().into_iter().flatten() {
@@ -259,5 +266,24 @@ mod tests {
         assert_eq!(model.platform, "demo-0a1b2c");
         assert_eq!(model.clusters[0].kubernetes_version.as_deref(), Some("1.35"));
         assert_eq!(model.git.url, "file:///reports/demo/git");
+        assert_eq!(model.repositories[0].branch, "main", "it has the repository for itself");
+    }
+
+    #[test]
+    fn entries_do_not_publish_to_one_branch_of_a_server() {
+        let text =
+            platform_spec::starter::starter("sandbox", Path::new("/var/lib/platform")).expect("there is one");
+        let mut parsed = platform_spec::parse("platform.yaml", &text).expect("a starter has no errors");
+        parsed.platform.spec.git.server.url = "https://git.example".into();
+        let branch = |platform: &str| {
+            let platform = platform.to_owned();
+            let entry = Entry { name: "demo".into(), spec: "platform.yaml".into(), version: None, platform };
+            let rewritten = rewritten(&parsed.platform, &entry, Path::new("/reports/demo"));
+            rewritten["spec"]["git"]["repositories"][0]["defaultBranch"].clone()
+        };
+        assert_eq!(
+            (branch("demo-0a1b2c"), branch("demo-d3e4f5")),
+            ("nightly/demo-0a1b2c".into(), "nightly/demo-d3e4f5".into())
+        );
     }
 }

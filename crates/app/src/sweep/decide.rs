@@ -44,6 +44,9 @@ impl Verdict {
 /// ours.
 pub(crate) const WATCHED: Duration = Duration::from_secs(2 * BEAT.as_secs() + 2);
 
+/// How long after its time something is over.
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// A time that ran out so long ago is believed at the first look.
 const CERTAIN: SignedDuration = SignedDuration::from_secs(10 * GRACE.as_secs().cast_signed());
 
@@ -59,8 +62,8 @@ pub(crate) struct Watch {
 pub(crate) enum Looked {
     /// It is decided.
     Is(Verdict),
-    /// It may be over, and is looked at again.
-    Again,
+    /// It may be over, and is looked at again: it is decided in so long, unless it moves.
+    Again(Duration),
 }
 
 impl Watch {
@@ -88,8 +91,12 @@ impl Watch {
         if until > now.checked_add(soon).unwrap_or(now) {
             return Looked::Is(Verdict::Alive);
         }
-        let watched = now.duration_since(since) >= SignedDuration::try_from(WATCHED).unwrap_or_default();
-        if over_for.is_positive() && watched { Looked::Is(Verdict::Expired) } else { Looked::Again }
+        let watched = now.duration_since(since);
+        let left = SignedDuration::try_from(WATCHED).unwrap_or_default() - watched;
+        match left.max(-over_for) {
+            left if left.is_positive() || over_for.is_zero() => Looked::Again(left.unsigned_abs() + MOMENT),
+            _ => Looked::Is(Verdict::Expired),
+        }
     }
 }
 
@@ -126,6 +133,10 @@ mod tests {
 
     const NO: Duration = Duration::ZERO;
 
+    fn again(seconds: u64) -> Looked {
+        Looked::Again(Duration::from_secs(seconds) + MOMENT)
+    }
+
     #[test]
     fn permanent_and_living_claims_are_spared() {
         let mut watch = Watch::default();
@@ -143,15 +154,15 @@ mod tests {
     fn what_is_just_over_is_watched_before_it_is_believed() {
         let mut watch = Watch::default();
         let it = claim("a", Some(-1));
-        assert_eq!(watch.look(&it, None, at(0), NO), Looked::Again);
-        assert_eq!(watch.look(&it, None, at(5), NO), Looked::Again);
+        assert_eq!(watch.look(&it, None, at(0), NO), again(12));
+        assert_eq!(watch.look(&it, None, at(5), NO), again(7));
         assert_eq!(watch.look(&it, None, at(12), NO), Looked::Is(Verdict::Expired));
     }
 
     #[test]
     fn a_heartbeat_spares_also_when_its_clock_is_behind() {
         let mut watch = Watch::default();
-        assert_eq!(watch.look(&claim("a", Some(-20)), None, at(0), NO), Looked::Again);
+        assert_eq!(watch.look(&claim("a", Some(-20)), None, at(0), NO), again(12));
         // Still over by our clock, but it has moved.
         assert_eq!(watch.look(&claim("a", Some(-15)), None, at(5), NO), Looked::Is(Verdict::Alive));
     }
@@ -160,11 +171,10 @@ mod tests {
     fn who_was_killed_is_waited_for_within_a_minute() {
         let mut watch = Watch::default();
         let it = claim("a", Some(28));
-        let looks = (0..).map(|look| look * 5);
-        let over = looks
-            .into_iter()
-            .find(|second| watch.look(&it, None, at(*second), GRACE) == Looked::Is(Verdict::Expired));
-        assert_eq!(over, Some(30));
+        assert_eq!(watch.look(&it, None, at(0), GRACE), again(28));
+        assert_eq!(watch.look(&it, None, at(25), GRACE), again(3), "not a whole beat later");
+        assert_eq!(watch.look(&it, None, at(28), GRACE), again(0), "a moment after its time");
+        assert_eq!(watch.look(&it, None, at(29), GRACE), Looked::Is(Verdict::Expired));
         // One that has an hour left is nobody's leftover.
         assert_eq!(watch.look(&claim("b", Some(3600)), None, at(0), GRACE), Looked::Is(Verdict::Alive));
     }

@@ -6,6 +6,7 @@ use std::{
 use platform_app::{
     App, Refusal,
     conformance::{self, Checked, Examined, Level, Verdicts},
+    providers,
     specs::{self, Chosen},
 };
 use platform_spec::{Class, Code, Failure};
@@ -55,7 +56,13 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
         conformance::plugin(provider.into(), args.arguments.clone(), wanted.as_ref(), &args.level, say)
             .await?
     } else {
-        let wanted = specs::load(&common.chosen())?;
+        let wanted = match specs::load(&common.chosen()) {
+            // It has no starter spec, for there is no such provider.
+            Err(refusal) if refusal.failure.code.as_str() == "P0913" => {
+                return Err(unknown(provider, refusal).await);
+            }
+            wanted => wanted?,
+        };
         asked(common)?;
         let app = App::open(common.state_dir().as_deref()).await?;
         conformance::known(&app, &wanted, &args.level, say).await?
@@ -69,6 +76,20 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
         false => printer.text(examined.markdown()),
     }
     Ok(if examined.passed { Exit::Ok } else { Exit::Failed })
+}
+
+async fn unknown(provider: &str, refusal: Refusal) -> Refusal {
+    let Ok(known) = providers::describe().await else { return refusal };
+    let kinds: Vec<&str> = known.iter().map(|it| it.kind.as_str()).collect();
+    if kinds.contains(&provider) {
+        return refusal;
+    }
+    Failure::new(Code::new("P0710"), Class::Config, format!("there is no provider of kind `{provider}`"))
+        .hint(format!(
+            "this program has: {}; a plugin is named by a path: `--provider ./{provider}`",
+            kinds.join(", ")
+        ))
+        .into()
 }
 
 fn no_program(provider: &str) -> Failure {

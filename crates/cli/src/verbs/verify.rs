@@ -1,6 +1,6 @@
 use platform_app::{
     App, Refusal, specs,
-    verify::{self, Verdict},
+    verify::{self, Check, Verdict},
 };
 
 use crate::{args::Common, exit::Exit, printer::Printer, table};
@@ -20,19 +20,20 @@ pub async fn run(common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
     if printer.wants_json() {
         printer.json(&report);
     } else {
-        let rows: Vec<_> = report
-            .checks
-            .iter()
-            .map(|check| {
-                let verdict = match check.verdict {
-                    Verdict::Passed => "passed",
-                    Verdict::Failed => "FAILED",
-                    Verdict::Skipped => "skipped",
-                };
-                vec![check.cluster.clone(), check.what.clone(), verdict.to_owned(), check.found.clone()]
-            })
-            .collect();
-        printer.text(table::render(&["CLUSTER", "ASKED", "ANSWER", "FOUND"], &rows));
+        printer.text(of_checks(&report.checks));
     }
     Ok(if report.passed { Exit::Ok } else { Exit::Failed })
+}
+
+/// What was asked, as a table.
+pub fn of_checks(checks: &[Check]) -> String {
+    let row = |check: &Check| {
+        let verdict = match check.verdict {
+            Verdict::Passed => "passed",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "skipped",
+        };
+        vec![check.cluster.clone(), check.what.clone(), verdict.to_owned(), check.found.clone()]
+    };
+    table::render(&["CLUSTER", "ASKED", "ANSWER", "FOUND"], &checks.iter().map(row).collect::<Vec<_>>())
 }

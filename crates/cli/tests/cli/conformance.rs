@@ -111,7 +111,7 @@ fn what_is_no_plugin_is_said_so() {
     let said = bed.run(&["conformance", "--provider", "./nobody", "--yes", "--output", "json"]);
     assert_eq!((said.code, said.json()["error"]["code"].as_str()), (1, Some("P0204")), "{said:?}");
     let said = bed.run(&["conformance", "--provider", "moon", "--yes", "--output", "json"]);
-    assert_eq!((said.code, said.json()["error"]["code"].as_str()), (2, Some("P0913")), "{said:?}");
+    assert_eq!((said.code, said.json()["error"]["code"].as_str()), (2, Some("P0710")), "{said:?}");
 }
 
 /// The spec says where; a spec without a cluster of the plugin's kind says nothing.

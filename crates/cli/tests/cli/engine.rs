@@ -89,7 +89,7 @@ fn a_run_that_fails_exits_1_and_is_one_json_document_with_its_error() {
     assert_eq!(said.code, 1, "{said:?}");
     let report = said.json();
     assert_eq!(report["status"], "failed");
-    assert_eq!(report["error"]["step"], "demo/applications.remove");
+    assert_eq!(report["error"]["step"], "demo/restores.remove");
     assert_eq!(report["counts"]["failed"].as_u64(), Some(1), "{report}");
     assert!(said.stderr.contains("error[P0"), "{said:?}");
 

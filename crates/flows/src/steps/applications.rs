@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{
     argocd::repository_secret,
     cluster::wait_for,
-    objects::{APPLY, reach_if_there, waiting_for_gone},
+    objects::{APPLY, Reached, reach_to_remove, waiting_for_gone},
 };
 use crate::doors::{Doors, Reach, Repository, input};
 
@@ -172,6 +172,9 @@ pub(crate) struct RemoveInput {
     /// Namespaces whose load balancers and volumes must be gone too.
     #[serde(default)]
     pub namespaces: Vec<String>,
+    /// All that is in the cluster ends with it, and it is about to.
+    #[serde(default)]
+    pub ends: bool,
 }
 
 /// Removes Applications with everything they brought, while the controllers that release load balancers and volumes
@@ -180,10 +183,8 @@ pub(crate) struct Remove(pub Arc<Doors>);
 
 impl Remove {
     /// Applications, and after them what only looks deleted: load balancers and volumes.
-    async fn left(&self, input: &RemoveInput) -> Result<(Vec<Remaining>, bool), Failure> {
-        let Some(cluster) = reach_if_there(&self.0, &input.reach).await? else {
-            return Ok((Vec::new(), false));
-        };
+    async fn left(&self, input: &RemoveInput, reached: &Reached) -> Result<(Vec<Remaining>, bool), Failure> {
+        let Reached::There(cluster) = reached else { return Ok((Vec::new(), false)) };
         let owner = input.reach.request.platform.as_str();
         let applications = cluster.applications_left(owner, &[]).await?;
         if !applications.is_empty() {
@@ -194,19 +195,18 @@ impl Remove {
     }
 }
 
-fn gone(input: &RemoveInput) -> (Value, Vec<LedgerChange>) {
-    let key = format!("{}/applications", input.reach.request.cluster);
-    (json!({ "gone": true }), vec![LedgerChange::Drop { key }])
+fn gone(input: &RemoveInput) -> Vec<LedgerChange> {
+    vec![LedgerChange::Drop { key: format!("{}/applications", input.reach.request.cluster) }]
 }
 
 #[async_trait]
 impl Step for Remove {
     async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
         let input: RemoveInput = input(call)?;
-        let (left, applications) = self.left(&input).await?;
+        let reached = reach_to_remove(&self.0, &input.reach, input.ends).await?;
+        let (left, applications) = self.left(&input, &reached).await?;
         if left.is_empty() {
-            let (output, ledger) = gone(&input);
-            return Ok(Observed::Matches { output, ledger });
+            return Ok(Observed::Matches { output: reached.output(), ledger: gone(&input) });
         }
         if applications && left.iter().any(|one| one.deleting.is_none()) {
             return Ok(Observed::Differs { how: format!("{} applications are there", left.len()) });

@@ -14,6 +14,7 @@ pub(crate) mod objects;
 pub(crate) mod register;
 pub(crate) mod repository;
 pub(crate) mod resource;
+pub(crate) mod restores;
 pub(crate) mod velero;
 
 /// Names under which steps are registered. A stored plan holds them: they are never given another meaning, only a
@@ -49,6 +50,8 @@ pub mod names {
     pub const DNS_PUBLISH: &str = "dns.publish";
     /// Our names are gone from a zone.
     pub const DNS_REMOVE: &str = "dns.remove";
+    /// Velero's restores are gone.
+    pub const RESTORES_REMOVE: &str = "restores.remove";
     /// Applications are gone, with their load balancers and volumes.
     pub const APPLICATIONS_REMOVE: &str = "applications.remove";
     /// Everything that bears our label is gone from a cluster.
@@ -74,6 +77,7 @@ pub fn registry(doors: &Arc<Doors>) -> Registry {
         .with(names::BACKUP_FIRST, 1, velero::FirstBackup(doors()))
         .with(names::DNS_PUBLISH, 1, dns::Publish(doors()))
         .with(names::DNS_REMOVE, 1, dns::Remove(doors()))
+        .with(names::RESTORES_REMOVE, 1, restores::Remove(doors()))
         .with(names::APPLICATIONS_REMOVE, 1, applications::Remove(doors()))
         .with(names::OBJECTS_REMOVE, 1, objects::Remove(doors()))
 }

@@ -49,10 +49,46 @@ pub(crate) fn put(
     })]
 }
 
-/// Connects to a cluster that may be gone: `None` when its provider says that there is none.
+/// A cluster out of which something is to be taken.
+pub(crate) enum Reached {
+    /// It answers.
+    There(Box<Cluster>),
+    /// Its provider says that there is none.
+    Gone,
+    /// It can be asked nothing, and what is in it goes with it: why.
+    Lame(String),
+}
+
+impl Reached {
+    /// What a step has to say that finds nothing to take away.
+    pub fn output(&self) -> Value {
+        match self {
+            Self::Lame(why) => {
+                json!({ "skipped": format!("it goes with the cluster, which cannot be asked: {why}") })
+            }
+            Self::There(_) | Self::Gone => json!({ "gone": true }),
+        }
+    }
+}
+
+/// Connects to a cluster that may be gone. `ends`: all that is in it ends with it, and it is about to.
 ///
 /// # Errors
 /// The cluster does not answer, and its provider does not say that it is gone.
+pub(crate) async fn reach_to_remove(doors: &Doors, reach: &Reach, ends: bool) -> Result<Reached, Failure> {
+    if ends {
+        let ailments = doors.provider(&reach.provider)?.ailments(&reach.request).await?;
+        if let Some(lames) = ailments.into_iter().find(|ailment| ailment.lames) {
+            return Ok(Reached::Lame(lames.what));
+        }
+    }
+    Ok(match reach_if_there(doors, reach).await? {
+        Some(cluster) => Reached::There(Box::new(cluster)),
+        None => Reached::Gone,
+    })
+}
+
+/// Connects to a cluster that may be gone: `None` when its provider says that there is none.
 pub(crate) async fn reach_if_there(doors: &Doors, reach: &Reach) -> Result<Option<Cluster>, Failure> {
     let refusal = match doors.cluster(reach).await {
         Ok(cluster) => match cluster.ready().await {
@@ -112,6 +148,9 @@ pub(crate) struct RemoveInput {
     /// The ledger's keys that are settled by it.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// All that is in the cluster ends with it, and it is about to.
+    #[serde(default)]
+    pub ends: bool,
 }
 
 /// Takes away everything that bears our label.
@@ -127,8 +166,9 @@ impl RemoveInput {
 impl Step for Remove {
     async fn observe(&self, call: &Call) -> Result<Observed, Failure> {
         let input: RemoveInput = input(call)?;
-        let gone = || Observed::Matches { output: json!({ "gone": true }), ledger: input.ledger() };
-        let Some(cluster) = reach_if_there(&self.0, &input.reach).await? else { return Ok(gone()) };
+        let reached = reach_to_remove(&self.0, &input.reach, input.ends).await?;
+        let gone = || Observed::Matches { output: reached.output(), ledger: input.ledger() };
+        let Reached::There(cluster) = &reached else { return Ok(gone()) };
         // While what was told to go still goes, only that is looked at: an inventory lists every kind there is.
         if let Ok(Going { going }) = Going::deserialize(&call.memory.operation) {
             let left = cluster.still_there(&going).await?;
@@ -153,12 +193,13 @@ impl Step for Remove {
 
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: RemoveInput = input(call)?;
-        let left = match reach_if_there(&self.0, &input.reach).await? {
-            Some(cluster) => cluster.remove_owned(&input.owner).await?,
-            None => Vec::new(),
+        let reached = reach_to_remove(&self.0, &input.reach, input.ends).await?;
+        let left = match &reached {
+            Reached::There(cluster) => cluster.remove_owned(&input.owner).await?,
+            Reached::Gone | Reached::Lame(_) => Vec::new(),
         };
         Ok(match left.as_slice() {
-            [] => Progress::Done { output: json!({ "gone": true }), ledger: input.ledger() },
+            [] => Progress::Done { output: reached.output(), ledger: input.ledger() },
             _ => Progress::InProgress(going_on(&left)),
         })
     }

@@ -44,10 +44,18 @@ impl Register {
     /// What tells Argo CD of the cluster; `None` as long as there is no token.
     async fn registration(&self, input: &Input, cluster: &Cluster) -> Result<Option<Manifest>, Failure> {
         let Some(credentials) = cluster.manager_credentials().await? else { return Ok(None) };
-        let endpoint = self.0.endpoint(&input.reach).await?;
+        let endpoint = self.0.endpoint(&input.reach, &input.by).await?;
         let name = &input.reach.request.cluster;
         Ok(Some(registration(input.owner(), &input.namespace, name, &endpoint, &credentials)))
     }
+}
+
+/// Whether Argo CD's pods would reach the cluster: only clusters of the same provider can be brought together.
+async fn is_joined(doors: &Doors, input: &Input) -> Result<bool, Failure> {
+    if input.by.provider != input.reach.provider {
+        return Ok(true);
+    }
+    doors.provider(&input.by.provider)?.is_joined(&input.by.request, &input.reach.request).await
 }
 
 fn token_to_come(input: &Input) -> Wait {
@@ -68,6 +76,9 @@ impl Step for Register {
         if let Some(lacking) = lacking(&self.0.cluster(&input.by).await?, &registration).await? {
             return Ok(lacking);
         }
+        if !is_joined(&self.0, &input).await? {
+            return Ok(Observed::Differs { how: "Argo CD's cluster does not reach it".to_owned() });
+        }
         Ok(Observed::Matches {
             output: json!({ "by": input.by.request.cluster }),
             ledger: put(&input.reach, "argocd.register", &input.by.request.cluster, true),
@@ -86,6 +97,10 @@ impl Step for Register {
         let Some(registration) = self.registration(&input, &cluster).await? else {
             return Ok(Progress::InProgress(token_to_come(&input)));
         };
+        // First: what Argo CD is told of it tries at once.
+        if !is_joined(&self.0, &input).await? {
+            self.0.provider(&input.by.provider)?.join(&input.by.request, &input.reach.request).await?;
+        }
         self.0.cluster(&input.by).await?.apply(&registration, APPLY).await?;
         Ok(Progress::Done {
             output: json!({ "by": input.by.request.cluster }),

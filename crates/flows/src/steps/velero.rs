@@ -26,8 +26,8 @@ pub(crate) struct CredentialsInput {
     pub reach: Reach,
     /// Velero's namespace.
     pub namespace: String,
-    /// Where the credentials are: an AWS credentials file, or `KEY:SECRET`.
-    pub credentials_ref: SecretRef,
+    /// Where the credentials are: an AWS credentials file, or `KEY:SECRET`. Absent: the provider has them.
+    pub credentials_ref: Option<SecretRef>,
 }
 
 /// Puts the one secret into Velero's namespace that cannot come from Git.
@@ -37,21 +37,29 @@ pub(crate) struct Credentials(pub Arc<Doors>);
 ///
 /// # Errors
 /// A handle that leads nowhere; `P0432` for credentials in a form that is not understood.
-pub(crate) async fn keys(handle: &SecretRef) -> Result<SecretString, Failure> {
+pub(crate) async fn keys_of(handle: &SecretRef) -> Result<SecretString, Failure> {
     let given = doors::secret(Some(handle)).await?.unwrap_or_default();
     aws_file(given).map_err(|refusal| refusal.because(format!("the credentials are behind `{handle}`")))
 }
 
-/// The Secret as it should be now, with its namespace.
-async fn wanted(reach: &Reach, namespace: &str, handle: &SecretRef) -> Result<Manifest, Failure> {
-    let cloud = keys(handle).await?;
+/// The Secret as it should be now, with its namespace. Without a handle the store is the provider's own.
+async fn wanted(
+    doors: &Doors,
+    reach: &Reach,
+    namespace: &str,
+    handle: Option<&SecretRef>,
+) -> Result<Manifest, Failure> {
+    let cloud = match handle {
+        Some(handle) => keys_of(handle).await?,
+        None => aws_file(doors.provider(&reach.provider)?.store_keys(&reach.request).await?)?,
+    };
     let place = Object::named(&ObjectRef::cluster("v1", "Namespace", namespace));
     Ok(credentials(reach.request.platform.as_str(), namespace, cloud).and([place]))
 }
 
 impl Credentials {
     async fn manifest(&self, input: &CredentialsInput) -> Result<Manifest, Failure> {
-        wanted(&input.reach, &input.namespace, &input.credentials_ref).await
+        wanted(&self.0, &input.reach, &input.namespace, input.credentials_ref.as_ref()).await
     }
 }
 
@@ -93,6 +101,9 @@ pub(crate) struct ReadyInput {
     /// Where the credentials of the store are.
     #[serde(default)]
     pub credentials_ref: Option<SecretRef>,
+    /// Whether the store is the provider's own, and its credentials too.
+    #[serde(default)]
+    pub provided: bool,
 }
 
 /// The name of the location that the blueprint makes.
@@ -111,8 +122,19 @@ const UNAVAILABLE: Duration = Duration::from_secs(5);
 impl Ready {
     /// What Velero has been given differs from what there is to give.
     async fn outdated(&self, cluster: &Cluster, input: &ReadyInput) -> Result<Option<Observed>, Failure> {
-        let Some(handle) = &input.credentials_ref else { return Ok(None) };
-        lacking(cluster, &wanted(&input.reach, &input.namespace, handle).await?).await
+        match self.manifest(input).await? {
+            Some(manifest) => lacking(cluster, &manifest).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What there is to give; nothing when Velero finds its credentials by itself.
+    async fn manifest(&self, input: &ReadyInput) -> Result<Option<Manifest>, Failure> {
+        let handle = input.credentials_ref.as_ref();
+        if handle.is_none() && !input.provided {
+            return Ok(None);
+        }
+        wanted(&self.0, &input.reach, &input.namespace, handle).await.map(Some)
     }
 
     /// How the store stands; `None` when it is available.
@@ -183,8 +205,8 @@ impl Step for Ready {
     async fn ensure(&self, call: &Call) -> Result<Progress, Failure> {
         let input: ReadyInput = input(call)?;
         let cluster = self.0.cluster(&input.reach).await?;
-        if let Some(handle) = &input.credentials_ref {
-            cluster.apply(&wanted(&input.reach, &input.namespace, handle).await?, APPLY).await?;
+        if let Some(manifest) = self.manifest(&input).await? {
+            cluster.apply(&manifest, APPLY).await?;
         }
         if cluster.storage_location(&input.namespace, LOCATION).await?.ask_again {
             cluster.validate_again(&input.namespace, LOCATION).await?;

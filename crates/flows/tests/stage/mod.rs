@@ -163,6 +163,7 @@ impl Stage {
             (names::VELERO_READY, Does::Look { after: &["argocd.root", "velero.credentials"] }),
             (names::BACKUP_FIRST, Does::Make { on: &["argocd.root"], output: || Value::Null }),
             (names::DNS_PUBLISH, Does::Make { on: &["argocd.root"], output: || Value::Null }),
+            (names::RESTORES_REMOVE, Does::Remove { what: &[], before: &[] }),
             (
                 names::APPLICATIONS_REMOVE,
                 Does::Remove { what: &["argocd.root", "backup.first"], before: &[] },

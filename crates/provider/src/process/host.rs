@@ -25,11 +25,11 @@ use tokio::{
 use super::{
     lines,
     live::{CancelOnDrop, Live, Waiting, junk},
-    wire::{AccessLine, FirstLine, Hello, Prolong, ToPlugin, Welcome},
+    wire::{AccessLine, FirstLine, Hello, Join, Prolong, ToPlugin, Welcome},
 };
 use crate::{
-    Access, CONTRACT_VERSION, Claim, ClusterRequest, Description, Ensured, InventoryRequest, Observation,
-    Owned, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest, progress,
+    Access, Ailment, CONTRACT_VERSION, Claim, ClusterRequest, Description, Ensured, InventoryRequest,
+    Observation, Owned, Provider, ReapCall, Removed, Resource, ResourceCall, SearchRequest, progress,
 };
 
 /// What is longer is no log line, and is left out of the log.
@@ -341,6 +341,22 @@ impl Provider for ProcessProvider {
 
     async fn reap(&self, call: &ReapCall) -> Result<Removed, Failure> {
         self.call("reap", call).await
+    }
+
+    async fn ailments(&self, cluster: &ClusterRequest) -> Result<Vec<Ailment>, Failure> {
+        self.call("ailments", cluster).await
+    }
+
+    async fn mend(&self, cluster: &ClusterRequest) -> Result<(), Failure> {
+        self.call("mend", cluster).await
+    }
+
+    async fn is_joined(&self, cluster: &ClusterRequest, to: &ClusterRequest) -> Result<bool, Failure> {
+        self.call("is_joined", Join { cluster: cluster.clone(), to: to.clone() }).await
+    }
+
+    async fn join(&self, cluster: &ClusterRequest, to: &ClusterRequest) -> Result<(), Failure> {
+        self.call("join", Join { cluster: cluster.clone(), to: to.clone() }).await
     }
 
     async fn access(&self, cluster: &ClusterRequest) -> Result<Access, Failure> {

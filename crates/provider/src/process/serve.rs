@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     lines,
-    wire::{AccessLine, FirstLine, FromPlugin, Prolong, ToPlugin, Welcome},
+    wire::{AccessLine, FirstLine, FromPlugin, Join, Prolong, ToPlugin, Welcome},
 };
 use crate::{CONTRACT_VERSION, Provider, progress};
 
@@ -131,6 +131,16 @@ async fn dispatch(provider: &dyn Provider, method: &str, params: Value) -> Resul
             to_value(provider.prolong(&cluster, until).await?)
         }
         "reap" => to_value(provider.reap(&asked(method, params)?).await?),
+        "ailments" => to_value(provider.ailments(&asked(method, params)?).await?),
+        "mend" => to_value(provider.mend(&asked(method, params)?).await?),
+        "is_joined" => {
+            let Join { cluster, to } = asked(method, params)?;
+            to_value(provider.is_joined(&cluster, &to).await?)
+        }
+        "join" => {
+            let Join { cluster, to } = asked(method, params)?;
+            to_value(provider.join(&cluster, &to).await?)
+        }
         "access" => to_value(AccessLine::from(provider.access(&asked(method, params)?).await?)),
         unknown => Err(bug(format!("the provider knows no method `{unknown}`"))),
     }

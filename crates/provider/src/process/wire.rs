@@ -70,6 +70,15 @@ pub(super) struct AccessLine {
     context: Option<String>,
     #[serde(default)]
     expires: Option<Timestamp>,
+    #[serde(default)]
+    inside: Option<String>,
+}
+
+/// The request of `is_joined` and `join`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Join {
+    pub cluster: ClusterRequest,
+    pub to: ClusterRequest,
 }
 
 impl From<Access> for AccessLine {
@@ -78,7 +87,8 @@ impl From<Access> for AccessLine {
             Kubeconfig::Value(yaml) => (Some(yaml.expose_secret().to_owned()), None),
             Kubeconfig::At(handle) => (None, Some(handle)),
         };
-        Self { kubeconfig, kubeconfig_at, context: access.context, expires: access.expires }
+        let Access { context, expires, inside, .. } = access;
+        Self { kubeconfig, kubeconfig_at, context, expires, inside }
     }
 }
 
@@ -90,6 +100,6 @@ impl AccessLine {
             (None, Some(handle)) => Kubeconfig::At(handle),
             (None, None) => return None,
         };
-        Some(Access { kubeconfig, context: self.context, expires: self.expires })
+        Some(Access { kubeconfig, context: self.context, expires: self.expires, inside: self.inside })
     }
 }

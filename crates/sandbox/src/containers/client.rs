@@ -95,7 +95,8 @@ fn in_go(error: &io::Error) -> String {
     }
 }
 
-/// The names of images in an archive as `docker save` writes it: `RepoTags` of its `manifest.json`.
+/// The names of images in an archive as `docker save` writes it: `RepoTags` of its `manifest.json`, each with the digest of its
+/// configuration, if that is said: `NAME@sha256:…`.
 fn images(mut file: &File) -> io::Result<Vec<String>> {
     /// A tar file is made of blocks of this size.
     const BLOCK: usize = 512;
@@ -115,8 +116,14 @@ fn images(mut file: &File) -> io::Result<Vec<String>> {
         let mut text = String::new();
         file.take(size).read_to_string(&mut text)?;
         let manifest: serde_json::Value = serde_json::from_str(&text)?;
-        let tags = manifest.as_array().into_iter().flatten().filter_map(|it| it["RepoTags"].as_array());
-        return Ok(tags.flatten().filter_map(|tag| tag.as_str().map(str::to_owned)).collect());
+        let of = |it: &serde_json::Value| {
+            let config = it["Config"].as_str().and_then(|config| config.rsplit('/').next());
+            let end =
+                config.map(|it| format!("@sha256:{}", it.trim_end_matches(".json"))).unwrap_or_default();
+            let tags = it["RepoTags"].as_array().into_iter().flatten().filter_map(|tag| tag.as_str());
+            tags.map(|tag| format!("{tag}{end}")).collect::<Vec<_>>()
+        };
+        return Ok(manifest.as_array().into_iter().flatten().flat_map(of).collect());
     }
 }
 

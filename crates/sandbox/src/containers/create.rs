@@ -315,7 +315,8 @@ impl Creation<'_, '_> {
                 "failed to init node with kubeadm: command \"docker exec --privileged {first} kubeadm init --config=/kind/kubeadm.conf --skip-token-print --v=6\" failed with error: exit status 1\n\nCommand Output: {why}"
             ));
         }
-        let cluster = Cluster { name: self.name.clone(), port: self.port, labels: [(first, labels)].into() };
+        let labels = [(first, labels)].into();
+        let cluster = Cluster { name: self.name.clone(), port: self.port, labels, kubeconfig: None };
         self.of.state().put(cluster);
         if let Some(behind) = self.of.behind() {
             behind.create(&self.name, self.port);

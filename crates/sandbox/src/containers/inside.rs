@@ -1,5 +1,7 @@
 //! What runs in containers: `docker exec`, as far as nodes of kind are asked by it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     state::{Being, Container},
     words::{Flag, Line},
 };
+use crate::play::Cluster;
 
 const FLAGS: &[Flag] = &[
     ("detach,d", false),
@@ -25,7 +28,13 @@ const GET: &[Flag] = &[
     ("namespace,n", true),
     ("all-namespaces,A", false),
     ("request-timeout", true),
+    ("all", false),
+    ("for", true),
+    ("timeout", true),
 ];
+
+/// How often somebody who waits for nodes looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Kinds that people of this engine ask for, as they are stored.
 const KINDS: &[(&str, &[&str])] = &[
@@ -84,8 +93,11 @@ impl Containers {
             );
             return Reply::failed(1, words);
         }
-        let [get, kinds] = line.rest.as_slice() else { return unplayed() };
-        if get != "get" || line.one("output") != Some("json") {
+        let [verb, kinds] = line.rest.as_slice() else { return unplayed() };
+        if verb == "wait" {
+            return waited(&api, &line, kinds);
+        }
+        if verb != "get" || line.one("output") != Some("json") {
             return unplayed();
         }
         let within = line.one("namespace").filter(|_| !line.has("all-namespaces"));
@@ -101,6 +113,19 @@ impl Containers {
         Reply::ok(format!("{}\n", serde_json::to_string_pretty(&list).unwrap_or_default()))
     }
 
+    /// `docker exec` of a `kubectl wait` that has something to wait for: ends when it has it no more, or its time is over.
+    pub(super) async fn stay(&self, words: &[String]) {
+        let Some(seconds) = words.iter().find_map(|word| word.strip_prefix("--timeout=")?.strip_suffix('s'))
+        else {
+            return;
+        };
+        let until = tokio::time::Instant::now() + Duration::from_secs(seconds.parse().unwrap_or(0));
+        while tokio::time::Instant::now() < until && self.exec(words).stderr.contains(TIMED_OUT) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            self.settle();
+        }
+    }
+
     /// Whether the API of a cluster answers, by its containers.
     pub(super) fn answers(&self, cluster: &str) -> bool {
         let state = self.state();
@@ -113,7 +138,38 @@ impl Containers {
 }
 
 fn unplayed() -> Reply {
-    Reply::failed(1, "error: in a node of the sandbox, kubectl knows `get KIND[,KIND] -o json`\n")
+    let known = "`get KIND[,KIND] -o json` and `wait --for=condition=Ready node --all --timeout=Ns -o json`";
+    Reply::failed(1, format!("error: in a node of the sandbox, kubectl knows {known}\n"))
+}
+
+/// By what a `kubectl wait` says that it has waited long enough.
+const TIMED_OUT: &str = "timed out waiting for the condition on ";
+
+/// `kubectl wait` at the end of its time: those that are Ready, one document after another, and the others by their names.
+fn waited(api: &Cluster, line: &Line, kind: &str) -> Reply {
+    let asked = (line.one("for"), line.one("output"), line.has("all"));
+    if !matches!(kind, "node" | "nodes") || asked != (Some("condition=Ready"), Some("json"), true) {
+        return unplayed();
+    }
+    let is_ready = |node: &Value| {
+        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|it| it["type"] == "Ready" && it["status"] == "True")
+    };
+    let mut reply = Reply::default();
+    let nodes = api.list("/nodes", None);
+    if nodes.is_empty() {
+        return Reply::failed(1, "error: no matching resources found\n");
+    }
+    for node in nodes {
+        if is_ready(&node) {
+            reply.stdout.push_str(&format!("{:#}\n", *node));
+        } else {
+            let name = node["metadata"]["name"].as_str().unwrap_or_default();
+            reply.stderr.push_str(&format!("error: {TIMED_OUT}nodes/{name}\n"));
+            reply.code = 1;
+        }
+    }
+    reply
 }
 
 /// What the containerd of a node has.
@@ -122,7 +178,9 @@ fn images(node: &Container, words: &[String]) -> Reply {
         return Reply::failed(1, "in a node of the sandbox, crictl knows `images --output json`\n");
     }
     let image = |name: &String| {
-        let digest = super::docker::image_of(name);
+        // Of one from an archive it is known.
+        let (name, known) = name.split_once("@sha256:").unwrap_or((name, ""));
+        let digest = if known.is_empty() { super::docker::image_of(name) } else { known.to_owned() };
         let full = in_full(name);
         json!({
             "id": format!("sha256:{digest}"), "repoTags": [full], "repoDigests": [], "size": "1048576", "pinned": false,

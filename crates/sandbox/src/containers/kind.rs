@@ -53,8 +53,14 @@ impl Containers {
         let given = || ask.env.get("KIND_CLUSTER_NAME").filter(|name| !name.is_empty()).cloned();
         let name = line.one("name").map(str::to_owned).or_else(given).unwrap_or_else(|| KIND.to_owned());
         let reply = match (word(0), word(1)) {
-            ("version", _) if line.has("quiet") => Reply::ok(format!("{VERSION}\n")),
-            ("version", _) => Reply::ok(format!("kind v{VERSION} go1.26.8 linux/amd64\n")),
+            ("version", _) => {
+                let said = struck.machine().version;
+                let version = said.as_deref().unwrap_or(VERSION);
+                match line.has("quiet") {
+                    true => Reply::ok(format!("{version}\n")),
+                    false => Reply::ok(format!("kind v{version} go1.26.8 linux/amd64\n")),
+                }
+            }
             ("create", "cluster") => self.create(&line, ask, struck, say).await,
             ("get", "clusters") => self.clusters(),
             ("get", "nodes") => self.list_nodes(&line, &name),
@@ -139,10 +145,9 @@ impl Containers {
         if !matches!(being, Being::Running(_)) {
             return Err(failed(&format!("Error response from daemon: container {node} is not running")));
         }
-        let text = self.behind().ok_or_else(String::new).and_then(|behind| behind.kubeconfig(name));
+        let text = self.admin_conf(name);
         let text =
-            text.map_err(|_none| failed("cat: /etc/kubernetes/admin.conf: No such file or directory"))?;
-        let text = text.expose_secret().to_owned();
+            text.ok_or_else(|| failed("cat: /etc/kubernetes/admin.conf: No such file or directory"))?;
         if !internal {
             return Ok(text);
         }
@@ -151,6 +156,19 @@ impl Containers {
             None => format!("{line}\n"),
         };
         Ok(text.lines().map(inside).collect())
+    }
+
+    /// What lies in a control plane, written when it is first asked for.
+    fn admin_conf(&self, name: &str) -> Option<String> {
+        let kept = self.state().clusters.get(name).cloned();
+        if let Some(text) = kept.as_ref().and_then(|kept| kept.kubeconfig.clone()) {
+            return Some(text);
+        }
+        let text = self.behind()?.kubeconfig(name).ok()?.expose_secret().to_owned();
+        if let Some(kept) = kept {
+            self.state().put(super::state::Cluster { kubeconfig: Some(text.clone()), ..kept });
+        }
+        Some(text)
     }
 
     fn export(&self, name: &str, path: Option<&str>, say: Say<'_>) -> Reply {
@@ -225,6 +243,9 @@ impl Containers {
         for node in nodes.into_iter().filter(|it| chosen.is_empty() || chosen.contains(&it.name.as_str())) {
             let mut new = node.clone();
             for image in images {
+                // A name is that of one image.
+                let named = |it: &str| it.split('@').next().map(str::to_owned);
+                new.images.retain(|there| there == image || named(there) != named(image));
                 if new.images.insert(image.clone()) {
                     let id = super::docker::image_of(image);
                     reply.stderr.push_str(&format!(

@@ -186,6 +186,12 @@ impl Containers {
         self.state().meta.made.clone()
     }
 
+    /// The name of the cluster of kind whose API pods of its neighbours reach at a URL.
+    pub fn reached_at(&self, server: &str) -> Option<String> {
+        let host = server.strip_prefix("https://")?.strip_suffix(":6443")?;
+        self.state().reached_as(host).map(str::to_owned)
+    }
+
     /// Plays a program to its end; its exit code.
     pub async fn play(&self, ask: &Ask, say: Say<'_>) -> i32 {
         let called = Called::of(ask);
@@ -243,10 +249,15 @@ impl Containers {
         self.settle();
         let words = client::with_files(ask);
         let reply = match words.split_first() {
-            Some((exec, rest)) if exec == "exec" => self.exec(rest),
+            Some((exec, rest)) if exec == "exec" => {
+                self.stay(rest).await;
+                self.exec(rest)
+            }
             _ => {
                 let now = (self.inner.now)();
-                docker::answer(&mut self.state(), &words, now)
+                let mut state = self.state();
+                state.machine = struck.machine();
+                docker::answer(&mut state, &words, now)
             }
         };
         if reply.changed {

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{keep::Book, parts::chance::Chance};
+use crate::{
+    keep::Book,
+    parts::{chance::Chance, faults::Machine},
+};
 
 /// Labels, as everything has them.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -24,6 +27,9 @@ pub(super) struct Container {
     pub labels: Labels,
     /// The name of its network.
     pub network: String,
+    /// Those that it was put on since.
+    #[serde(default)]
+    pub also_on: BTreeSet<String>,
     pub address: String,
     pub restart: String,
     pub privileged: bool,
@@ -108,6 +114,9 @@ pub(super) struct Cluster {
     pub port: u16,
     /// What kind wrote into the configuration of its nodes, by node: labels.
     pub labels: BTreeMap<String, Labels>,
+    /// What lies in its control plane for whoever owns it: the same whenever it is asked for.
+    #[serde(default)]
+    pub kubeconfig: Option<String>,
 }
 
 /// Everything.
@@ -120,6 +129,8 @@ pub(super) struct State {
     /// Clusters that have an API, by name.
     pub clusters: BTreeMap<String, Cluster>,
     pub meta: Meta,
+    /// What is said of the machine in the call that is answered; it is of no other.
+    pub machine: Machine,
     book: Book,
     chance: Option<Chance>,
 }
@@ -275,6 +286,21 @@ impl State {
         nodes
     }
 
+    /// The cluster whose API pods of other clusters reach by the name of its container: one that runs, and shares a network with
+    /// nodes that are not its own.
+    pub fn reached_as(&self, host: &str) -> Option<&str> {
+        let one = self.containers.values().find(|it| it.name == host)?;
+        let cluster = one.labels.get(super::CLUSTER_LABEL)?;
+        let serves = one.labels.get(super::ROLE_LABEL).is_some_and(|role| role != "worker");
+        let near = |it: &&Container| {
+            let of = it.labels.get(super::CLUSTER_LABEL);
+            of.is_some_and(|of| of != cluster) && it.networks().any(|network| one.is_on(network))
+        };
+        let reached =
+            serves && matches!(one.state, Being::Running(_)) && self.containers.values().any(|it| near(&it));
+        reached.then_some(cluster.as_str())
+    }
+
     /// Who listens at a port of the host already.
     pub fn listener(&self, port: &Port, but: &str) -> Option<&Container> {
         let everywhere = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
@@ -294,6 +320,17 @@ impl State {
         let taken: BTreeSet<&str> = self.containers.values().map(|it| it.address.as_str()).collect();
         let place = |n: u32| format!("172.{}.{}.{}", 17 + u32::from(network.range), n / 256, n % 256);
         (2..65_000).map(place).find(|it| !taken.contains(it.as_str())).unwrap_or_default()
+    }
+}
+
+impl Container {
+    /// The names of its networks.
+    pub fn networks(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.network).chain(&self.also_on)
+    }
+
+    pub fn is_on(&self, network: &str) -> bool {
+        self.networks().any(|it| it == network)
     }
 }
 

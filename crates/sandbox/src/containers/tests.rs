@@ -128,7 +128,16 @@ async fn a_cluster_is_made_takes_its_time_and_goes() {
     // Kind is done before its nodes are.
     let nodes = ready(&run(&world, &format!("docker {GET}")).await.json());
     assert!(nodes.contains(&("demo-worker".into(), false)), "{nodes:?}");
-    tokio::time::advance(Duration::from_secs(20)).await;
+    let wait =
+        "docker exec demo-control-plane kubectl wait --for=condition=Ready node --all -o json --timeout";
+    run(&world, &format!("{wait}=1s"))
+        .await
+        .fails(1, "timed out waiting for the condition on nodes/demo-worker");
+    let nodes = run(&world, &format!("{wait}=60s")).await.ok();
+    let nodes: Vec<Value> =
+        serde_json::Deserializer::from_str(&nodes).into_iter().map(|it| it.expect("JSON")).collect();
+    assert_eq!(nodes.len(), 2, "one document after another");
+    assert!(begun.elapsed() - took < Duration::from_secs(30), "it waits no longer than it has to");
     let list = run(&world, &format!("docker {GET}")).await.json();
     assert_eq!(ready(&list), [("demo-control-plane".into(), true), ("demo-worker".into(), true)]);
     let of =

@@ -25,7 +25,7 @@ use crate::{
 const OWNERS_LAST: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 /// The id of the cluster behind nodes; no cloud gives such a one.
-fn id_of(name: &str) -> String {
+pub(super) fn id_of(name: &str) -> String {
     format!("kind/{name}")
 }
 

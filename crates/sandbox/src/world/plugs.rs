@@ -1,6 +1,9 @@
 //! What the cloud and the clusters reach of each other.
 
-use std::sync::{Arc, Weak};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -187,8 +190,11 @@ fn key_of(world: &World, domain: &str) -> ZoneKey {
 
 /// The cluster whose API answers at a URL.
 fn at(world: &World, server: &str) -> Option<Arc<Hosted>> {
-    let clusters = locked(&world.inner.clusters);
-    clusters.values().find(|it| server == format!("https://{}", it.address)).cloned()
+    if let Some(name) = world.inner.containers.reached_at(server) {
+        return world.hosted(&super::beside::id_of(&name));
+    }
+    let address: SocketAddr = server.strip_prefix("https://")?.parse().ok()?;
+    locked(&world.inner.clusters).values().find(|it| it.address == address).cloned()
 }
 
 impl around::Clusters for Plug {

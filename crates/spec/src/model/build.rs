@@ -190,6 +190,8 @@ fn of_cluster(spec: &Spec, cluster: &cluster::Cluster, argocd: &ArgoCd) -> Clust
         addresses: static_addresses(cluster),
         traffic_weight: cluster.traffic.as_ref().map(|traffic| traffic.weight),
         settings: settings(spec, cluster),
+        life: None,
+        store: None,
     }
 }
 

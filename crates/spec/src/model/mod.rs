@@ -217,6 +217,22 @@ pub struct Cluster {
     /// What the spec says about the cluster with `clusterDefaults` merged in, in the spec's own words (camelCase): what
     /// providers read.
     pub settings: Value,
+    /// When it is to end by itself, where that was settled before and nothing new is asked for. No word of the spec: the provider
+    /// says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Life>,
+    /// The object store for backups that its provider brings along. No word of the spec: the provider says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<ClusterStore>,
+}
+
+/// An object store beside a cluster, as its pods reach it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStore {
+    /// Its URL.
+    pub endpoint: String,
+    /// Whether the bucket is part of the path.
+    pub force_path_style: bool,
 }
 
 /// Who makes a cluster exist.

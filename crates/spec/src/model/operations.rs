@@ -85,6 +85,19 @@ pub struct BackupStore {
     pub credentials_ref: Option<SecretRef>,
     /// Whether backups cannot be changed.
     pub object_lock: bool,
+    /// Whether it stands somewhere else than the clusters.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub offsite: bool,
+}
+
+impl BackupStore {
+    /// Whether it is whatever store a cluster's surroundings bring along, and not one that the spec names.
+    pub fn comes_along(&self) -> bool {
+        self.kind == StoreKind::S3Compatible
+            && self.endpoint.is_none()
+            && self.credentials_ref.is_none()
+            && !self.offsite
+    }
 }
 
 /// How often something is backed up.
@@ -247,6 +260,7 @@ pub(super) fn backup(spec: &Spec) -> Option<Backup> {
             force_path_style: store.force_path_style,
             credentials_ref: store.credentials_ref.clone(),
             object_lock: store.object_lock,
+            offsite: store.offsite,
         },
         schedules: backup
             .schedules
@@ -361,4 +375,34 @@ fn names_in(applications: &[Application], of: impl Fn(&Application) -> bool) -> 
         .filter(|application| of(application))
         .map(|application| application.name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_store_that_the_spec_says_nothing_of_comes_along() {
+        let store = BackupStore {
+            kind: StoreKind::S3Compatible,
+            bucket: "backups".into(),
+            prefix: String::new(),
+            region: "us-east-1".into(),
+            endpoint: None,
+            force_path_style: false,
+            credentials_ref: None,
+            object_lock: false,
+            offsite: false,
+        };
+        assert!(store.comes_along());
+        let named = [
+            BackupStore { kind: StoreKind::S3, ..store.clone() },
+            BackupStore { endpoint: Some("https://s3.example.com".into()), ..store.clone() },
+            BackupStore { credentials_ref: "env:KEYS".parse().ok(), ..store.clone() },
+            BackupStore { offsite: true, ..store.clone() },
+        ];
+        for store in named {
+            assert!(!store.comes_along(), "{store:?}");
+        }
+    }
 }

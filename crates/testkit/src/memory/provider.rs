@@ -208,6 +208,7 @@ impl Provider for MemoryProvider {
                 kubeconfig: Kubeconfig::Value(SecretString::from(yaml)),
                 context: None,
                 expires: now.and_then(|now| now.checked_add(1.hour()).ok()),
+                inside: None,
             })
         })
         .await

@@ -133,13 +133,3 @@ fn a_platform_lives_on_real_nodes_and_leaves_nothing() {
     assert!(down.json()["orphans"].as_array().is_some_and(Vec::is_empty), "{}", down.stdout);
     assert_gone(&nodes, &before);
 }
-
-#[test]
-fn nodes_that_stand_still_after_a_reboot_are_started_again() {
-    let Some(nodes) = Nodes::new("reboot") else { return };
-    nodes.platform(UP).ok();
-    nodes.docker(["stop", "--time", "1", &format!("{}-control-plane", nodes.cluster())]).ok();
-    nodes.platform(UP).ok();
-    assert_up(&nodes);
-    nodes.platform(DOWN).ok();
-}

@@ -59,7 +59,7 @@ const STOPPED: &[Flag] = &[("time,t", true), ("timeout", true), ("signal,s", tru
 const PULLED: &[Flag] = &[("quiet,q", false), ("platform", true)];
 
 const COMMANDS: &[Command] = &[
-    ("version", SHOWN, false, |call| one(call, &machine::version())),
+    ("version", SHOWN, false, |call| one(call, &machine::version(&call.state.machine))),
     ("info", SHOWN, false, |call| {
         let info = machine::info(call.state);
         one(call, &info)
@@ -80,6 +80,8 @@ const COMMANDS: &[Command] = &[
     ("logs", &[("follow,f", false), ("tail,n", true), ("timestamps,t", false), ("since", true)], false, logs),
     ("network create", MADE, false, things::make_network),
     ("network rm", REMOVED, false, things::remove_networks),
+    ("network connect", &[("alias", true), ("ip", true)], false, |call| things::connect(call, true)),
+    ("network disconnect", &[("force,f", false)], false, |call| things::connect(call, false)),
     ("network ls", LISTED, false, things::networks),
     ("network inspect", SHOWN, false, things::inspect_networks),
     ("volume create", MADE, false, things::make_volume),

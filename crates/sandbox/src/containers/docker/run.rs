@@ -188,6 +188,7 @@ fn wanted(state: &mut State, line: &Line, now: Timestamp) -> Result<Container, R
         env,
         labels: line.pairs("label"),
         network: line.one("network").unwrap_or("bridge").to_owned(),
+        also_on: [].into(),
         address: String::new(),
         restart: line.one("restart").unwrap_or("no").to_owned(),
         privileged: line.has("privileged"),

@@ -20,8 +20,19 @@ pub(super) fn container(state: &State, it: &Container) -> Value {
             ("exited", false, *code, started.to_string(), finished.to_string())
         }
     };
-    let network_id = state.network(&it.network).map(|it| it.id.clone()).unwrap_or_default();
-    let address = if running { it.address.as_str() } else { "" };
+    let networks: serde_json::Map<_, _> = it
+        .networks()
+        .map(|name| {
+            let id = state.network(name).map(|it| it.id.clone()).unwrap_or_default();
+            // On those that it was put on later it has an address that nobody asks for.
+            let address = if running && *name == it.network { it.address.as_str() } else { "" };
+            let about = json!({
+                "NetworkID": id, "IPAddress": address, "IPPrefixLen": if running { 16 } else { 0 },
+                "Aliases": [it.id.get(..12).unwrap_or_default()], "GlobalIPv6Address": "",
+            });
+            (name.clone(), about)
+        })
+        .collect();
     let command = it.command.split_first();
     let bindings = bindings(&it.ports, false);
     let binds: Vec<String> = it
@@ -54,10 +65,7 @@ pub(super) fn container(state: &State, it: &Container) -> Value {
         },
         "NetworkSettings": {
             "Ports": if running { self::bindings(&it.ports, true) } else { json!({}) }, "IPAddress": "",
-            "Networks": { it.network.clone(): {
-                "NetworkID": network_id, "IPAddress": address, "IPPrefixLen": if running { 16 } else { 0 },
-                "Aliases": [it.id.get(..12).unwrap_or_default()], "GlobalIPv6Address": "",
-            } },
+            "Networks": networks,
         },
     })
 }
@@ -120,7 +128,7 @@ pub(super) fn container_line(it: &Container, in_full: bool, now: Timestamp) -> V
         "Command": format!("{:?}", it.command.join(" ")), "CreatedAt": local(it.created),
         "ID": id(&it.id, in_full), "Image": it.image, "Labels": labels(&it.labels),
         "LocalVolumes": volumes.to_string(), "Mounts": mounts.join(","), "Names": it.name,
-        "Networks": it.network, "Platform": null, "Ports": ports.join(", "),
+        "Networks": it.networks().map(String::as_str).collect::<Vec<_>>().join(","), "Platform": null, "Ports": ports.join(", "),
         "RunningFor": format!("{} ago", ago(it.created, now)), "Size": "0B", "State": word, "Status": status,
     })
 }
@@ -133,10 +141,8 @@ pub(super) fn port_line(port: &Port) -> Vec<String> {
 
 /// A network, in full.
 pub(super) fn network(state: &State, it: &Network) -> Value {
-    let connected = state
-        .containers
-        .values()
-        .filter(|one| one.network == it.name && matches!(one.state, Being::Running(_)));
+    let connected =
+        state.containers.values().filter(|one| one.is_on(&it.name) && matches!(one.state, Being::Running(_)));
     let containers: serde_json::Map<_, _> = connected
         .map(|one| {
             let about =

@@ -42,6 +42,38 @@ pub(super) fn make_network(call: &mut Call<'_>) -> Reply {
     Reply::changed(format!("{id}\n"))
 }
 
+/// `network connect` and `network disconnect`.
+pub(super) fn connect(call: &mut Call<'_>, on: bool) -> Reply {
+    let [network, container] = call.line.rest.as_slice() else {
+        let command = if on { "connect" } else { "disconnect" };
+        return Reply::failed(1, format!("docker: 'docker network {command}' requires 2 arguments\n"));
+    };
+    let Some(network) = call.state.network(network).map(|it| it.name.clone()) else {
+        return Reply::refused(format!("network {network} not found"));
+    };
+    let Some(mut found) = call.state.container(container).cloned() else {
+        return Reply::refused(format!("No such container: {container}"));
+    };
+    let refused = match (on, found.is_on(&network)) {
+        (true, true) => format!("endpoint with name {} already exists in network {network}", found.name),
+        (false, false) => format!("container {} is not connected to network {network}", found.id),
+        (false, true) if found.network == network => {
+            "the sandbox leaves a container on its first network".to_owned()
+        }
+        (true, false) => {
+            found.also_on.insert(network);
+            call.state.put(found);
+            return Reply::changed("");
+        }
+        (false, true) => {
+            found.also_on.remove(&network);
+            call.state.put(found);
+            return Reply::changed("");
+        }
+    };
+    Reply::refused(refused)
+}
+
 fn one_argument(command: &str, what: &str) -> Reply {
     Reply::failed(
         1,
@@ -64,7 +96,7 @@ pub(super) fn remove_networks(call: &mut Call<'_>) -> Reply {
                     .state
                     .containers
                     .values()
-                    .any(|it| it.network == network.name && matches!(it.state, Being::Running(_)));
+                    .any(|it| it.is_on(&network.name) && matches!(it.state, Being::Running(_)));
                 if active {
                     Some(format!(
                         "error while removing network: network {} id {} has active endpoints",

@@ -14,6 +14,7 @@
 //! assert!(faults.next(&point).resets_after());
 //! ```
 
+mod machine;
 mod pattern;
 mod rule;
 pub mod script;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use machine::Machine;
 pub use pattern::Pattern;
 pub use rule::{Fault, Rule, When};
 pub use script::Script;

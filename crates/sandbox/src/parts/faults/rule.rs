@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{Pattern, Point, script::RawRule};
+use super::{Machine, Pattern, Point, script::RawRule};
 
 /// Something that goes wrong at some calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub enum Fault {
     Skew(SignedDuration),
     /// See [`Struck::stale`](super::Struck::stale).
     Stale(SignedDuration),
+    /// A container engine, or kind, says that it and its machine are so.
+    Machine(Machine),
 }
 
 impl Fault {
@@ -99,6 +101,7 @@ impl Fault {
             Self::Expired => "expired",
             Self::Skew(_) => "skew",
             Self::Stale(_) => "stale",
+            Self::Machine(_) => "machine",
         }
     }
 

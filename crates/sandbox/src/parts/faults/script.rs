@@ -7,14 +7,14 @@
 //!     target: demo-*
 //!     when: {nth: 2}            # nth, every, chance, after, until, times; left out: at every call
 //!     do: {reset: after}        # latency, throttle, error (code, message), reset, lose_reply, slow, stuck, fail,
-//!                               # capacity, quota, expired, skew, stale
+//!                               # capacity, quota, expired, skew, stale, machine
 //! ```
 
 use jiff::SignedDuration;
 use platform_spec::{Class, Code, Failure};
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Pattern, Rule, SERVICES, When};
+use super::{Fault, Machine, Pattern, Rule, SERVICES, When};
 
 /// A script.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,8 @@ struct Deeds {
     skew: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stale: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<Machine>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -202,6 +204,7 @@ impl Deeds {
             self.expired.then_some(Fault::Expired),
             self.skew.map(|span| Fault::Skew(span.0)),
             forward("stale", self.stale)?.map(Fault::Stale),
+            self.machine.map(Fault::Machine),
         ];
         Ok(faults.into_iter().flatten().collect())
     }
@@ -229,6 +232,7 @@ impl From<Rule> for RawRule {
                 Fault::Expired => deeds.expired = true,
                 Fault::Skew(by) => deeds.skew = Some(Span(by)),
                 Fault::Stale(by) => deeds.stale = Some(Span(by)),
+                Fault::Machine(machine) => deeds.machine = Some(machine),
             }
         }
         Self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::Fault;
+use super::{Fault, Machine};
 
 /// What goes wrong at one call; usually nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,6 +119,15 @@ impl Struck {
             Fault::Fail(why) => Some(why.as_str()),
             _ => None,
         })
+    }
+
+    /// What an engine says about itself and its machine; the first of the rules wins.
+    pub fn machine(&self) -> Machine {
+        let all = self.faults.iter().filter_map(|fault| match fault {
+            Fault::Machine(machine) => Some(machine.clone()),
+            _ => None,
+        });
+        all.fold(Machine::default(), Machine::or)
     }
 
     /// How far the service's clock is off at this call: ahead when positive.

@@ -79,6 +79,8 @@ faults:
 - {service: s3, when: {every: 3}, do: {error: 503, code: SlowDown, message: Please reduce your request rate.}}
 - {do: {lose_reply: true, slow: 5m, stuck: true, fail: out of luck, capacity: true, quota: true, expired: true}}
 - {do: {skew: -10m, stale: 30s, reset: before}}
+- {service: docker, do: {machine: {memory_mib: 700, cgroup: 1}}}
+- {service: docker, do: {machine: {memory_mib: 900, version: 19.03.1, root: /mnt, rootless: true}}}
 ";
     let script = script::read("f.yaml", text).expect("a script");
     let words: Vec<Vec<&str>> =
@@ -91,11 +93,21 @@ faults:
             vec!["error"],
             vec!["lose_reply", "slow", "stuck", "fail", "capacity", "quota", "expired"],
             vec!["reset_before", "skew", "stale"],
+            vec!["machine"],
+            vec!["machine"],
         ]
     );
     assert_eq!(script.faults[1].when.until, Some(SignedDuration::from_mins(90)));
     let json = serde_json::to_string(&script).expect("JSON");
     assert_eq!(script::read("f.json", &json).expect("a script"), script, "{json}");
+
+    let machines = faults(1);
+    machines.set(Script { faults: script.faults[5..].to_vec() });
+    let (version, root) = (Some("19.03.1".to_owned()), Some("/mnt".to_owned()));
+    let machine = Machine { memory_mib: Some(700), version, root, cgroup: Some(1), rootless: true };
+    let info = Point { service: "docker", operation: "info", target: "" };
+    assert_eq!(machines.next(&info).machine(), machine, "the first of the rules wins");
+    assert_eq!(machines.next(&CREATE).machine(), Machine::default());
 }
 
 #[test]
@@ -108,6 +120,7 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         ("faults:\n- do: {error: 200}", "f.yaml:2:", "from 400 to 599"),
         ("faults:\n- do: {code: x, quota: true}", "f.yaml:2:", "`error`, which is missing"),
         ("faults:\n- do: {reset: around}", "f.yaml:2:", "around"),
+        ("faults:\n- do: {machine: {memory: 1}}", "f.yaml:2:", "unknown field `memory`"),
         ("faults:\n- do: {}", "f.yaml:2:", "nothing that happens"),
         ("faults:\n- {service: clod, do: {quota: true}}", "f.yaml:2:", "`clod` is no service"),
         ("faults:\n- {when: {chance: 1.5}, do: {quota: true}}", "f.yaml:2:", "at most 1"),
