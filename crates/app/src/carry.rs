@@ -14,7 +14,6 @@ use platform_engine::{
 use platform_flows::{Doors, Wish, down::PATIENCE, wish};
 use platform_spec::{
     Class, Code, Failure, Life, Model, RunId,
-    event::LedgerEntry,
     report::{Finding, Notice, RunReport, RunStatus},
 };
 use serde::Serialize;
@@ -23,8 +22,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     App, Refusal, doors, holder, inventory,
     kept::{self, Kept},
-    lease, life, preflight, runs,
-    specs::{DEFAULT_PROVIDER, Wanted},
+    lease, life, preflight, runs, sight,
+    specs::Wanted,
     status,
     stop::Stop,
 };
@@ -175,7 +174,7 @@ async fn planned(
     life: Option<Life>,
 ) -> Result<(Wish, Plan), Failure> {
     let ledger = status::ledger(app, &wanted.name()).await?;
-    same_world(&ledger, &wanted.model)?;
+    sight::kept(&ledger, &wanted.model)?;
     let model = Model { life, ..wanted.model.clone() };
     match flow {
         Flow::Up => {
@@ -203,29 +202,6 @@ async fn planned(
             Ok((wish, plan))
         }
     }
-}
-
-/// Refuses to make a platform in one world that is in another: what is there would be forgotten.
-fn same_world(ledger: &[LedgerEntry], model: &Model) -> Result<(), Failure> {
-    let of = |cluster: &str| model.clusters.iter().find(|it| it.name == cluster);
-    let elsewhere = ledger.iter().find_map(|entry| {
-        let (provider, cluster) = (entry.detail["provider"].as_str()?, entry.detail["cluster"].as_str()?);
-        let kind = &of(cluster)?.provider.kind;
-        let there = provider.strip_suffix(wish::EMULATED);
-        (there.unwrap_or(provider) == kind && kind != DEFAULT_PROVIDER && there.is_some() != model.emulated)
-            .then_some((cluster, there.is_some()))
-    });
-    let Some((cluster, emulated)) = elsewhere else { return Ok(()) };
-    let (is, hint) = match emulated {
-        true => ("in the sandbox", "give `--sandbox`; or remove it there first: `platform down --sandbox`"),
-        false => ("a real one", "leave `--sandbox` out; or use another state directory: `--state PATH`"),
-    };
-    Err(Failure::new(
-        Code::new("P0808"),
-        Class::Config,
-        format!("cluster `{cluster}` of platform `{}` is {is}, and was asked for elsewhere", model.platform),
-    )
-    .hint(hint))
 }
 
 /// Leaves out the clusters that were not chosen, and says whether there were any.

@@ -44,6 +44,7 @@ pub mod refusal;
 pub mod render;
 pub mod runs;
 pub mod sandbox;
+mod sight;
 pub mod simulate;
 pub mod specs;
 pub mod state;

@@ -60,6 +60,8 @@ mod tests {
         for known in argocd_versions() {
             Catalogue::embedded().find("argocd-install", known.version).unwrap();
         }
+        let known: Vec<_> = argocd_versions().iter().map(|known| known.version).collect();
+        assert_eq!(known, platform_spec::ARGOCD_VERSIONS, "what a spec may ask for");
         assert!(argocd(DEFAULT_ARGOCD).unwrap().proven);
         assert_eq!(argocd("v3.6.1").unwrap().version, "3.6.1");
     }

@@ -37,4 +37,5 @@ pub use life::Life;
 pub use model::{Model, derive};
 pub use parse::{Parsed, parse, parse_emulated, place};
 pub use platform::Platform;
+pub use rules::ARGOCD_VERSIONS;
 pub use source::did_you_mean;

@@ -87,6 +87,8 @@ fn a_platform_comes_up_and_goes_without_docker() {
     assert!(kubeconfig.stdout.contains("127.0.0.1"), "{kubeconfig:?}");
     // It is in the sandbox, and is not looked for anywhere else.
     refused(home.platform(["down", "--provider", "kind", "--yes"]), 1, "P0808", "config");
+    // Nor is it forgotten for another platform of the same name.
+    refused(home.platform(["up"]), 1, "P0809", "config");
 
     let report = home.platform(DOWN).ok().json();
     assert_eq!(report["orphans"].as_array().map(Vec::len), Some(0), "{report:#}");

@@ -11,6 +11,7 @@ use platform_engine::{
     journal,
     local::{Ended, Options},
     memory::Kill,
+    status::Status,
     store::{Store, StoreError},
 };
 use platform_sandbox::parts::{
@@ -172,8 +173,17 @@ async fn carry(played: &Played, flow: Flow, dice: &mut Dice, tally: &mut Tally) 
                 return Ok(());
             }
             Some(Ok(ended)) => {
-                let failures = ended.board.slots().iter().filter_map(|slot| slot.failure.as_deref());
-                let failures: Vec<Failure> = failures.cloned().collect();
+                // A step that goes on may still bear what an attempt before failed of.
+                let failed = ended
+                    .board
+                    .slots()
+                    .iter()
+                    .filter(|slot| matches!(slot.status, Status::Failed { .. } | Status::Stuck { .. }));
+                let failures: Vec<Failure> =
+                    failed.filter_map(|slot| slot.failure.as_deref()).cloned().collect();
+                if failures.is_empty() {
+                    return Err(format!("{} ended {:?} and nothing has failed", flow.as_str(), ended.ending));
+                }
                 if let Some(wrong) = failures.iter().find(|failure| !was_asked_for(played, failure)) {
                     return Err(format!(
                         "{} ended {:?} without a reason: {wrong:?}",

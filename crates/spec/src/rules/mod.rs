@@ -16,6 +16,8 @@ mod places;
 mod promotion;
 mod recovery;
 
+pub use places::ARGOCD_VERSIONS;
+
 /// Everything that is wrong with a spec, in no particular order.
 ///
 /// `whole` says that the form was right everywhere. Otherwise something harmless stands where something wrong was

@@ -16,8 +16,8 @@ use crate::{
     source::{Issue, code, did_you_mean},
 };
 
-/// Minor versions of Argo CD that are supported upstream as of November 2026.
-const ARGOCD_MINORS: [&str; 3] = ["3.4.", "3.5.", "3.6."];
+/// Versions of Argo CD that a spec may ask for; the first is the one that is proven.
+pub const ARGOCD_VERSIONS: [&str; 2] = ["3.5.7", "3.6.1"];
 /// Keys of the configuration of `existing`.
 const EXISTING_KEYS: [&str; 2] = ["kubeconfigRef", "context"];
 
@@ -219,11 +219,11 @@ fn networks(spec: &Spec, issues: &mut Vec<Issue>) {
 
 fn argocd(spec: &Spec, issues: &mut Vec<Issue>) {
     let version = &spec.argocd.version;
-    if !version.is_empty() && !ARGOCD_MINORS.iter().any(|minor| version.starts_with(minor)) {
+    if !version.is_empty() && !ARGOCD_VERSIONS.contains(&version.trim_start_matches('v')) {
         let message = format!("Argo CD {version} is not in the support table");
         issues.push(
             Issue::error(code::ARGOCD, "spec.argocd.version", message)
-                .hint("supported: 3.4.x, 3.5.x, 3.6.x; 3.5.7 is the one that is proven here"),
+                .hint("supported: 3.5.7, which is proven here, and 3.6.1"),
         );
     }
     let count = spec.clusters.len();
