@@ -105,7 +105,7 @@ impl Cluster {
 
     /// Reaches an API server by a function instead of the network: a simulation answers in the same process. `server` is
     /// for messages. Documents may go as they are: what is sent lies in the request's extensions, an `Arc<Value>`, and an
-    /// answer that has one among its own needs no body.
+    /// answer that has one among its own needs no body; the items of a list are a `Vec<Arc<Value>>` beside it.
     pub fn over<B, F>(answer: impl FnMut(Request<Body>) -> F + Send + Clone + 'static, server: &str) -> Self
     where
         F: Future<Output = std::io::Result<http::Response<B>>> + Send + 'static,
@@ -170,7 +170,7 @@ impl Cluster {
     /// # Errors
     /// The classified refusal.
     pub async fn get(&self, id: &ObjectRef) -> Result<Option<Value>, Failure> {
-        self.find(id).await.map_err(|r| r.during(format!("could not read {id}")))
+        Ok(self.read(id).await?.map(Arc::unwrap_or_clone))
     }
 
     /// Reads all objects of a kind, in one namespace or in all; none when the kind is not served.
@@ -182,7 +182,7 @@ impl Cluster {
         api_version: &str,
         kind: &str,
         namespace: Option<&str>,
-    ) -> Result<Vec<Value>, Failure> {
+    ) -> Result<Vec<Arc<Value>>, Failure> {
         let deed = || format!("could not list {kind} in {}", namespace.unwrap_or("all namespaces"));
         match self.resource(api_version, kind).await {
             Ok(resource) => {
@@ -200,7 +200,12 @@ impl Cluster {
 
 /// What the other rooms of this crate ask for.
 impl Cluster {
-    pub(crate) async fn find(&self, id: &ObjectRef) -> Result<Option<Value>, Refusal> {
+    /// As [`Cluster::get`], for those who only look: where the server is in this process, nothing is copied.
+    pub(crate) async fn read(&self, id: &ObjectRef) -> Result<Option<Arc<Value>>, Failure> {
+        self.find(id).await.map_err(|r| r.during(format!("could not read {id}")))
+    }
+
+    pub(crate) async fn find(&self, id: &ObjectRef) -> Result<Option<Arc<Value>>, Refusal> {
         let resource = match self.resource(&id.api_version, &id.kind).await {
             Ok(resource) => resource,
             Err(Refusal::UnknownKind { .. }) => return Ok(None),
@@ -209,8 +214,8 @@ impl Cluster {
         self.find_at(&resource.object_path(id.namespace.as_deref(), &id.name)).await
     }
 
-    pub(crate) async fn find_at(&self, path: &str) -> Result<Option<Value>, Refusal> {
-        match self.get_path(path).await {
+    pub(crate) async fn find_at(&self, path: &str) -> Result<Option<Arc<Value>>, Refusal> {
+        match self.ask(self.request(Method::GET, path, JSON, None)).await {
             Ok(value) => Ok(Some(value)),
             Err(refusal) if refusal.is_not_found() => Ok(None),
             Err(refusal) => Err(refusal),
@@ -227,14 +232,18 @@ impl Cluster {
         path: &str,
         query: &str,
         accept: &str,
-    ) -> Result<Vec<Value>, Refusal> {
-        let mut all = Vec::new();
+    ) -> Result<Vec<Arc<Value>>, Refusal> {
+        let mut all: Vec<Arc<Value>> = Vec::new();
         let mut more = String::new();
         let mut patience = LIST_AGAIN;
         loop {
             let path = format!("{path}?limit=500{query}{more}");
-            let mut page: Value = match self.call(self.request(Method::GET, &path, accept, None)).await {
-                Ok(page) => page,
+            let asked = self.raw(self.request(Method::GET, &path, accept, None)).await;
+            let page = match asked.and_then(Given::page) {
+                Ok((page, items)) => {
+                    all.extend(items);
+                    page
+                }
                 Err(refusal) => match refusal.retry_after().filter(|wait| *wait <= patience) {
                     Some(wait) => {
                         let wait = wait.max(Duration::from_millis(100));
@@ -245,9 +254,6 @@ impl Cluster {
                     None => return Err(refusal),
                 },
             };
-            if let Value::Array(items) = page["items"].take() {
-                all.extend(items);
-            }
             match page["metadata"]["continue"].as_str() {
                 Some(token) if !token.is_empty() => more = format!("&continue={}", encode(token)),
                 _ => return Ok(all),
@@ -363,9 +369,13 @@ impl Cluster {
     }
 
     async fn call(&self, request: Result<Request<Body>, Refusal>) -> Result<Value, Refusal> {
+        self.ask(request).await.map(Arc::unwrap_or_clone)
+    }
+
+    async fn ask(&self, request: Result<Request<Body>, Refusal>) -> Result<Arc<Value>, Refusal> {
         match self.raw(request).await? {
-            Given::Document(document) => Ok(Arc::unwrap_or_clone(document)),
-            Given::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(Refusal::Unreadable),
+            Given::Document(document, _) => Ok(document),
+            Given::Bytes(bytes) => serde_json::from_slice(&bytes).map(Arc::new).map_err(Refusal::Unreadable),
         }
     }
 
@@ -373,7 +383,8 @@ impl Cluster {
         let response = self.client.send(request?).await.map_err(Refusal::Transport)?;
         let (mut head, body) = response.into_parts();
         if let Some(document) = head.extensions.remove::<Arc<Value>>() {
-            return Ok(Given::Document(document));
+            let items = head.extensions.remove::<Vec<Arc<Value>>>();
+            return Ok(Given::Document(document, items.unwrap_or_default()));
         }
         let bytes = body.collect_bytes().await.map_err(Refusal::Transport)?;
         if head.status.is_success() {
@@ -386,17 +397,31 @@ impl Cluster {
 
 /// What an answer holds.
 enum Given {
-    /// The document itself, from who answers in this process.
-    Document(Arc<Value>),
+    /// The document itself, from who answers in this process; what a list holds lies beside it.
+    Document(Arc<Value>, Vec<Arc<Value>>),
     /// Its text.
     Bytes(Bytes),
 }
 
 impl Given {
+    /// A page of a list, and what it holds.
+    fn page(self) -> Result<(Arc<Value>, Vec<Arc<Value>>), Refusal> {
+        let bytes = match self {
+            Self::Document(page, items) => return Ok((page, items)),
+            Self::Bytes(bytes) => bytes,
+        };
+        let mut page: Value = serde_json::from_slice(&bytes).map_err(Refusal::Unreadable)?;
+        let items = match page["items"].take() {
+            Value::Array(items) => items.into_iter().map(Arc::new).collect(),
+            _ => Vec::new(),
+        };
+        Ok((page.into(), items))
+    }
+
     fn bytes(self) -> Result<Bytes, Refusal> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Document(it) => serde_json::to_vec(&*it).map(Bytes::from).map_err(Refusal::Unreadable),
+            Self::Document(it, _) => serde_json::to_vec(&*it).map(Bytes::from).map_err(Refusal::Unreadable),
         }
     }
 }

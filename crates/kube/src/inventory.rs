@@ -1,6 +1,6 @@
 //! What is left of a platform in a cluster, found by asking the cluster and not our memory; and its removal.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use platform_spec::{Failure, report::Orphan};
@@ -143,7 +143,8 @@ impl Cluster {
         };
         let ours = items.into_iter().filter(|live| is_meant(live, search));
         Ok(ours
-            .map(|mut live| {
+            .map(|live| {
+                let mut live = Arc::unwrap_or_clone(live);
                 live["apiVersion"] = kind.api_version().into();
                 live["kind"] = kind.kind.clone().into();
                 Remaining::of(&live)
@@ -270,11 +271,12 @@ impl Remaining {
     }
 }
 
-fn noted(found: Vec<Value>, kind: &str, note: impl Fn(&Value) -> Option<String>) -> Vec<Remaining> {
+fn noted(found: Vec<Arc<Value>>, kind: &str, note: impl Fn(&Value) -> Option<String>) -> Vec<Remaining> {
     found
         .into_iter()
-        .filter_map(|mut live| {
+        .filter_map(|live| {
             let note = note(&live)?;
+            let mut live = Arc::unwrap_or_clone(live);
             live["apiVersion"] = "v1".into();
             live["kind"] = kind.into();
             Some(Remaining { note: Some(note), ..Remaining::of(&live) })

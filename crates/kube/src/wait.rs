@@ -1,6 +1,6 @@
 //! Waits as values: a condition is data, looked at once per call. Who waits, and how long, is the caller's affair.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use platform_spec::{Class, Code, Failure};
@@ -213,8 +213,8 @@ impl Cluster {
                 }
                 one => {
                     let Some(object) = subject(one) else { return Ok(Verdict::Met) };
-                    let live = self.get(&object).await?;
-                    Ok(judge(one, &object, live.as_ref()))
+                    let live = self.read(&object).await?;
+                    Ok(judge(one, &object, live.as_deref()))
                 }
             }
         })
@@ -359,7 +359,7 @@ fn workload(condition: &Condition, place: &str, live: &Value) -> Verdict {
     lacking.unwrap_or(Verdict::Met)
 }
 
-fn nodes_ready(nodes: &[Value], at_least: usize) -> Verdict {
+fn nodes_ready(nodes: &[Arc<Value>], at_least: usize) -> Verdict {
     let waiting: Vec<&str> = nodes
         .iter()
         .filter(|node| condition_status(node, "Ready").is_none_or(|(status, _)| status != "True"))

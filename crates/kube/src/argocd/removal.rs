@@ -1,6 +1,6 @@
 //! The end of Applications: root first, so that it recreates nothing; each takes its resources along.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use platform_spec::Failure;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ impl Cluster {
     /// The classified refusal.
     pub async fn applications_left(&self, owner: &str, roots: &[AppRef]) -> Result<Vec<Remaining>, Failure> {
         let family = self.family(owner, roots).await?;
-        Ok(family.members.iter().map(Remaining::of).collect())
+        Ok(family.members.iter().map(|live| Remaining::of(live)).collect())
     }
 
     /// Deletes a platform's Applications with everything that they deployed, as far as it can be done now, and gives
@@ -66,10 +66,13 @@ impl Cluster {
             self.list(API_VERSION, "Application", None),
             self.list(API_VERSION, "ApplicationSet", None)
         )?;
-        // Items of a list do not name their kind.
-        let named = |kind: &str, mut live: Value| {
-            live["apiVersion"] = json!(API_VERSION);
-            live["kind"] = json!(kind);
+        // Items of a list need not name their kind.
+        let named = |kind: &str, mut live: Arc<Value>| {
+            if live["kind"] != kind {
+                let live = Arc::make_mut(&mut live);
+                live["apiVersion"] = json!(API_VERSION);
+                live["kind"] = json!(kind);
+            }
             live
         };
         let all = apps
@@ -93,21 +96,21 @@ fn is_operating(live: &Value) -> bool {
 
 /// Applications and ApplicationSets that came from one platform.
 struct Family {
-    members: Vec<Value>,
+    members: Vec<Arc<Value>>,
 }
 
 /// Kind, namespace and name.
 type Key = (String, String, String);
 
 impl Family {
-    fn of(owner: &str, roots: &[AppRef], all: Vec<Value>) -> Self {
+    fn of(owner: &str, roots: &[AppRef], all: Vec<Arc<Value>>) -> Self {
         let mut inside: BTreeSet<Key> = all
             .iter()
             .filter(|live| {
                 live["metadata"]["labels"][OWNER_LABEL] == *owner
                     || (live["kind"] == "Application" && roots.contains(&AppRef::of(live)))
             })
-            .map(key)
+            .map(|live| key(live))
             .collect();
         loop {
             let more: Vec<Key> = all
@@ -115,7 +118,7 @@ impl Family {
                 .filter(|live| {
                     !inside.contains(&key(live)) && parents(live, &all).iter().any(|p| inside.contains(p))
                 })
-                .map(key)
+                .map(|live| key(live))
                 .collect();
             if more.is_empty() {
                 break;
@@ -127,8 +130,9 @@ impl Family {
 
     /// Those to be deleted by us: not on their way, and with no parent that would do it or bring them back.
     fn topmost(&self) -> impl Iterator<Item = &Value> {
-        let keys: BTreeSet<Key> = self.members.iter().map(key).collect();
-        self.members.iter().filter(move |live| {
+        let members = || self.members.iter().map(Arc::as_ref);
+        let keys: BTreeSet<Key> = members().map(key).collect();
+        members().filter(move |live| {
             let orphaned = !parents(live, &self.members).iter().any(|parent| keys.contains(parent));
             live["metadata"]["deletionTimestamp"].is_null() && orphaned
         })
@@ -141,7 +145,7 @@ fn key(live: &Value) -> Key {
 }
 
 /// Who made it: the Application in its tracking annotation, or the ApplicationSet that owns it.
-fn parents(live: &Value, all: &[Value]) -> Vec<Key> {
+fn parents(live: &Value, all: &[Arc<Value>]) -> Vec<Key> {
     let metadata = &live["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
     let mut parents = Vec::new();
@@ -149,10 +153,12 @@ fn parents(live: &Value, all: &[Value]) -> Vec<Key> {
         metadata["annotations"][TRACKING].as_str().and_then(|id| id.split_once(':'))
     {
         // `app`, or `namespace_app` for one outside Argo CD's own namespace.
-        let found = all.iter().filter(|other| other["kind"] == "Application").map(AppRef::of).find(|other| {
-            (other.name == tracked_by && other.namespace == namespace)
-                || format!("{}_{}", other.namespace, other.name) == tracked_by
-        });
+        let found = all.iter().filter(|other| other["kind"] == "Application").map(|it| AppRef::of(it)).find(
+            |other| {
+                (other.name == tracked_by && other.namespace == namespace)
+                    || format!("{}_{}", other.namespace, other.name) == tracked_by
+            },
+        );
         parents.extend(found.map(|app| ("Application".to_owned(), app.namespace, app.name)));
     }
     for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
@@ -184,6 +190,7 @@ mod tests {
     }
 
     fn family(all: Vec<Value>) -> Family {
+        let all = all.into_iter().map(Arc::new).collect();
         Family::of("demo", &[AppRef::new("argocd", "root")], all)
     }
 
@@ -198,7 +205,10 @@ mod tests {
         let all =
             vec![app("root", None), app("web", Some("root")), set, tenant, app("stranger", None), labelled];
         let family = family(all);
-        assert_eq!(names(&family.members), ["root", "web", "tenants", "tenant-a", "extra"]);
+        assert_eq!(
+            names(family.members.iter().map(Arc::as_ref)),
+            ["root", "web", "tenants", "tenant-a", "extra"]
+        );
         assert_eq!(names(family.topmost()), ["root", "extra"]);
     }
 

@@ -407,7 +407,7 @@ impl Cluster {
         }
         let rows = expected.iter().map(|app| {
             let live = found.get(&(app.namespace.as_str(), app.name.clone()));
-            AppStatus::read(app, live, at)
+            AppStatus::read(app, live.map(|it| &**it), at)
         });
         Ok(Table { rows: rows.collect() })
     }

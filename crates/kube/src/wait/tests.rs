@@ -63,7 +63,10 @@ fn absence_names_what_holds_a_thing_back() {
 
 #[test]
 fn nodes_are_counted_and_named() {
-    let node = |name: &str, ready: &str| json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}});
+    let node = |name: &str, ready: &str| {
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        Arc::new(json!({"metadata": {"name": name}, "status": {"conditions": conditions}}))
+    };
     assert_eq!(nodes_ready(&[node("a", "True"), node("b", "True")], 2), Verdict::Met);
     assert_eq!(words(&nodes_ready(&[node("a", "True")], 2)), "nodes: 1 of 2 ready");
     assert_eq!(

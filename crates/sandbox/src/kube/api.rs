@@ -78,6 +78,13 @@ pub enum Answer {
         /// For the header `Warning`, one each.
         warnings: Vec<String>,
     },
+    /// Objects as they are stored. [`Answer::whole`] makes the document of it.
+    List {
+        /// Kind, version and metadata of the list.
+        head: Value,
+        /// What it holds.
+        items: Vec<Arc<Value>>,
+    },
     /// Text of some type.
     Text {
         /// The HTTP code.
@@ -102,6 +109,17 @@ impl Answer {
     /// A document that goes well.
     pub fn ok(body: impl Into<Arc<Value>>) -> Self {
         Self::Json { code: 200, body: body.into(), warnings: Vec::new() }
+    }
+
+    /// The same, of a list the whole document.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        let Self::List { mut head, items } = self else { return self };
+        let items = items.into_iter().map(Arc::unwrap_or_clone).collect();
+        if let Some(head) = head.as_object_mut() {
+            head.insert("items".to_owned(), Value::Array(items));
+        }
+        Self::ok(head)
     }
 
     /// Text that goes well.
@@ -188,10 +206,11 @@ impl Api {
 
     /// Answers a request.
     pub fn answer(&self, ask: &Ask) -> Answer {
-        self.answer_to(ask, None)
+        self.answer_to(ask, None).whole()
     }
 
-    /// Answers a request; its object is given by who has it already, or else read from the body.
+    /// Answers a request; its object is given by who has it already, or else read from the body. A list may come as
+    /// [`Answer::List`].
     pub fn answer_to(&self, ask: &Ask, object: Option<Value>) -> Answer {
         let target = Target::of(&ask.path);
         let answer = self.allowed(ask, &target).and_then(|()| match target {
@@ -303,8 +322,11 @@ enum Written {
 
 impl Written {
     fn of(self, answer: Answer) -> Answer {
-        match answer {
-            Answer::Json { code, body, .. } if self == Self::Yaml => {
+        if self == Self::Json {
+            return answer;
+        }
+        match answer.whole() {
+            Answer::Json { code, body, .. } => {
                 let mut body = Arc::unwrap_or_clone(body);
                 sorted(&mut body);
                 let body = yaml_serde::to_string(&body).unwrap_or_default();

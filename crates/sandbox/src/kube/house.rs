@@ -167,16 +167,19 @@ const RETURNED: &[&str] = &[
 fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Result<Arc<Value>, Refusal> {
     let resource = subject.resource;
     let about = subject.about(name);
-    let mut last = Value::Null;
-    let mut stays = Value::Null;
-    let change = api.store.change(&subject.key(name), |old| {
+    let key = subject.key(name);
+    // What would have become of it, in a dry run.
+    let mut would = None;
+    let change = api.store.change(&key, |old| {
         let old = old.ok_or_else(|| Refusal::not_found(about))?;
         wish.check(about, old)?;
-        last = old.clone();
         let after = going(api, resource, old, wish);
-        stays = after.clone().unwrap_or_default();
-        // A refusal without a code says that nothing shall be kept.
-        if wish.dry_run { Err(Refusal::new(0, "", "")) } else { Ok(after) }
+        if wish.dry_run {
+            would = Some((old.clone(), after));
+            // A refusal without a code says that nothing shall be kept.
+            return Err(Refusal::new(0, "", ""));
+        }
+        Ok(after)
     });
     let change = match change {
         Err(refusal) if refusal.code == 0 => None,
@@ -185,31 +188,36 @@ fn delete_one(api: &Api, subject: &Subject<'_>, name: &str, wish: &Wish) -> Resu
     if let Some(change) = &change {
         after(api, resource, change);
     }
-    if stays.is_null() && RETURNED.contains(&&*resource.stored_as) {
+    let (last, stays) = match (would, change) {
+        (Some((old, after)), _) => (Some(old.into()), after.map(Arc::new)),
+        (None, Some(change)) => (change.before, change.after),
+        // It was going already.
+        (None, None) => (None, api.store.get(&key)),
+    };
+    if let Some(stays) = stays {
+        return Ok(named(resource, stays));
+    }
+    let last = last.unwrap_or_default();
+    if RETURNED.contains(&&*resource.stored_as) {
+        let mut last = Arc::unwrap_or_clone(last);
         if &*resource.stored_as == "/pods" {
             metadata(&mut last).insert("deletionTimestamp".into(), time((api.now)()).into());
             metadata(&mut last).insert("deletionGracePeriodSeconds".into(), 0.into());
         }
         return Ok(named(resource, last.into()));
     }
-    if stays.is_null() {
-        let mut details = json!({ "name": name, "kind": resource.plural, "uid": meta(&last, "uid") });
-        if !resource.group.is_empty() {
-            details["group"] = resource.group.as_str().into();
-        }
-        return Ok(Arc::new(json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
-        })));
+    let mut details = json!({ "name": name, "kind": resource.plural, "uid": meta(&last, "uid") });
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.as_str().into();
     }
-    let now = change.as_ref().map_or_else(|| stays.into(), Change::object);
-    Ok(named(resource, now))
+    Ok(Arc::new(json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+    })))
 }
 
 /// What a deletion makes of an object: `None` when it is gone at once.
 fn going(api: &Api, resource: &Resource, old: &Value, wish: &Wish) -> Option<Value> {
-    let mut new = old.clone();
-    let meta = metadata(&mut new);
-    let mut holds: Vec<Value> = meta.get("finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut holds = old["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     holds.retain(|it| it != "orphan" && it != "foregroundDeletion");
     match wish.propagation {
         Propagation::Background => {}
@@ -225,6 +233,8 @@ fn going(api: &Api, resource: &Resource, old: &Value, wish: &Wish) -> Option<Val
     if !waits {
         return None;
     }
+    let mut new = old.clone();
+    let meta = metadata(&mut new);
     if !holds.is_empty() {
         meta.insert("finalizers".into(), holds.into());
     }

@@ -94,12 +94,23 @@ fn spell_out(event: &mut Value) {
     }
 }
 
+/// An object as a list holds it: those of built-in kinds do not name the kind, for the list does.
+fn listed_as(resource: &Resource, object: &Arc<Value>) -> Arc<Value> {
+    if resource.custom.is_some() {
+        return named(resource, object.clone());
+    }
+    let mut item = in_version(resource, object).into_owned();
+    if let Some(item) = item.as_object_mut() {
+        item.shift_remove("apiVersion");
+        item.shift_remove("kind");
+    }
+    item.into()
+}
+
 fn partial(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": object["metadata"],
-    })
+    let mut partial = json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1" });
+    partial["metadata"] = object["metadata"].clone();
+    partial
 }
 
 pub(super) fn get(api: &Api, subject: &Subject<'_>, form: &Form, container: &str) -> Result<Answer, Refusal> {
@@ -224,36 +235,22 @@ pub(super) fn list(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer
             metadata["remainingItemCount"] = remaining.into();
         }
     }
-    let objects: Vec<&Value> = page.iter().map(|(_, object)| &**object).collect();
     let form = Form::of(&ask.accept);
-    let items = || -> Vec<Value> {
-        let item = |object: &&Value| {
-            let mut item = shown(resource, object, form);
-            // Lists of built-in kinds name the kind once, for all.
-            if resource.custom.is_none() && form == Form::Whole {
-                for key in ["apiVersion", "kind"] {
-                    item.as_object_mut().map(|item| item.shift_remove(key));
-                }
-            }
-            item
-        };
-        objects.iter().map(item).collect()
-    };
-    Ok(Answer::ok(match form {
-        Form::Table => table::of(resource, &objects, metadata, (api.now)(), Rows::of(ask)?),
-        Form::Metadata => json!({
-            "kind": "PartialObjectMetadataList",
-            "apiVersion": "meta.k8s.io/v1",
-            "metadata": metadata,
-            "items": items(),
-        }),
-        Form::Whole => json!({
-            "kind": format!("{}List", resource.kind),
-            "apiVersion": resource.api_version(),
-            "metadata": metadata,
-            "items": items(),
-        }),
-    }))
+    let head = |kind: String, api_version: String| json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata });
+    Ok(match form {
+        Form::Table => {
+            let objects: Vec<&Value> = page.iter().map(|(_, object)| &**object).collect();
+            Answer::ok(table::of(resource, &objects, metadata, (api.now)(), Rows::of(ask)?))
+        }
+        Form::Metadata => Answer::List {
+            head: head("PartialObjectMetadataList".into(), "meta.k8s.io/v1".into()),
+            items: page.iter().map(|(_, object)| partial(object).into()).collect(),
+        },
+        Form::Whole => Answer::List {
+            head: head(format!("{}List", resource.kind), resource.api_version()),
+            items: page.iter().map(|(_, object)| listed_as(resource, object)).collect(),
+        },
+    })
 }
 
 pub(super) fn watch(api: &Api, subject: &Subject<'_>, ask: &Ask) -> Result<Answer, Refusal> {

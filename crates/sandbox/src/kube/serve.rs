@@ -191,7 +191,8 @@ fn wanted(headers: &HeaderMap) -> Wanted {
 }
 
 /// In a request's extensions: whoever asks is in this process, and takes the document of an answer (an `Arc<Value>`) from its
-/// extensions instead of reading a body. Its own document it may give in the same way.
+/// extensions instead of reading a body; of a list, what it holds lies beside it (a `Vec<Arc<Value>>`). Its own document it
+/// may give in the same way.
 #[derive(Clone, Copy, Debug)]
 pub struct TakesDocuments;
 
@@ -206,6 +207,10 @@ struct Way {
 fn written(answer: Answer, way: Way) -> Response<Body> {
     let response = Response::builder();
     let made = match answer {
+        Answer::List { head, items } if way.takes_documents => {
+            response.extension(Arc::new(head)).extension(items).body(Body::empty())
+        }
+        list @ Answer::List { .. } => return written(list.whole(), way),
         Answer::Json { code, body, warnings } => {
             let mut response = response.status(code).header(header::CONTENT_TYPE, "application/json");
             for warning in warnings {

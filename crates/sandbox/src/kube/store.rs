@@ -58,6 +58,11 @@ pub struct Change {
 }
 
 impl Change {
+    /// The object as it is, of a removed one as it last was.
+    pub fn latest(&self) -> &Value {
+        self.after.as_deref().or(self.before.as_deref()).unwrap_or(&Value::Null)
+    }
+
     /// The object as a watcher is shown it: of a removed one its last state, with the revision of its removal.
     pub fn object(&self) -> Arc<Value> {
         match (&self.after, &self.before) {
@@ -239,8 +244,21 @@ impl Store {
     /// Where objects of a kind lie that have this name, in whatever namespace.
     pub fn named(&self, kind: &str, name: &str) -> Vec<Key> {
         self.read(|inner| {
-            let all = inner.of_kind(kind, None, "").map(|(key, _)| key);
-            all.filter(|key| key.name == name).cloned().collect()
+            let mut found = Vec::new();
+            let mut at = Key { kind: kind.into(), namespace: String::new(), name: name.to_owned() };
+            // From namespace to namespace: what else lies in each is skipped.
+            while let Some((key, _)) = inner.objects.range(&at..).next().filter(|(key, _)| *key.kind == *kind)
+            {
+                if key.namespace != at.namespace {
+                    at.namespace.clone_from(&key.namespace);
+                    continue;
+                }
+                if key.name == name {
+                    found.push(key.clone());
+                }
+                at.namespace.push('\0');
+            }
+            found
         })
     }
 

@@ -88,7 +88,7 @@ pub(super) fn update(api: &Api, subject: &Subject<'_>, ask: &Ask, body: Body) ->
             meta(&new, "name")
         )));
     }
-    writing.change(name, Owners::Track, |_| Ok(new))
+    writing.change(name, Owners::Track, |_| Ok((new, Vec::new())))
 }
 
 pub(super) fn patch(
@@ -107,7 +107,7 @@ pub(super) fn patch(
         return writing.apply(name, config);
     }
     let shape = subject.resource.custom.is_none().then_some(&subject.resource.shape);
-    writing.change(name, Owners::Track, |old| patch.on(shape, old))
+    writing.change(name, Owners::Track, |old| writing.checked(patch.on(shape, old)?))
 }
 
 impl<'a> Writing<'a> {
@@ -196,8 +196,15 @@ impl<'a> Writing<'a> {
             return self.make(made.object, Owners::Settled);
         }
         self.change(name, Owners::Settled, |old| {
-            self.own(|write| write.apply(old, &wanted, force)).map(|made| made.object).map_err(not_applied)
+            let made = self.own(|write| write.apply(old, &wanted, force)).map_err(not_applied)?;
+            self.checked(made.object)
         })
+    }
+
+    /// What a patch has made, read strictly; and what its writer should be warned of.
+    fn checked(&self, mut new: Value) -> Result<(Value, Vec<String>), Refusal> {
+        let warnings = self.strictly(&mut new, &[])?;
+        Ok((new, warnings))
     }
 
     /// Calls `act` with what merging has to know of this write.
@@ -220,12 +227,12 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// Changes an object as `act` says, given the object as it is.
+    /// Changes an object as `act` says, given the object as it is; what it gives has been read strictly.
     fn change(
         &self,
         name: &str,
         owners: Owners,
-        act: impl FnOnce(&Value) -> Result<Value, Refusal>,
+        act: impl FnOnce(&Value) -> Result<(Value, Vec<String>), Refusal>,
     ) -> Result<Answer, Refusal> {
         let resource = self.resource();
         let key = self.subject.key(name);
@@ -236,14 +243,14 @@ impl<'a> Writing<'a> {
         let mut stored = self.store(&key, admission, |admission, old| {
             let old = old.ok_or_else(|| Refusal::not_found(self.subject.about(name)))?;
             let old = &*in_version(resource, old);
-            let mut new = act(old)?;
+            let mut new;
+            (new, warnings) = act(old)?;
             if meta(&new, "name") != name {
                 return Err(Refusal::bad_request(format!(
                     "the name of the object ({}) does not match the name on the URL ({name})",
                     meta(&new, "name")
                 )));
             }
-            warnings = self.strictly(&mut new, &[])?;
             self.same_object(name, old, &new)?;
             self.only_its_part(old, &mut new);
             complete(resource, &mut new);
@@ -289,7 +296,7 @@ impl<'a> Writing<'a> {
         let resource = self.resource();
         let answer = self.change(name, Owners::Track, |old| {
             let scale = act(&scale::of(resource, old))?;
-            Ok(scale::put(resource, old, &scale))
+            self.checked(scale::put(resource, old, &scale))
         })?;
         Ok(match answer {
             Answer::Json { code, body, warnings } => {

@@ -212,7 +212,7 @@ impl Cluster {
                 Err(Refused { code, message: body["message"].as_str().unwrap_or_default().to_owned() })
             }
             Answer::Text { code, body, .. } => Err(Refused { code, message: body }),
-            Answer::Watch(_) | Answer::Bytes { .. } => {
+            Answer::Watch(_) | Answer::Bytes { .. } | Answer::List { .. } => {
                 Err(Refused { code: 500, message: "an object was asked for".to_owned() })
             }
         }

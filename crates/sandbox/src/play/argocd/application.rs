@@ -17,7 +17,6 @@ use super::{
         tracked_by,
     },
     operation::{self, Next},
-    project::Project,
     render::Renderer,
     work::{Conditions, Work},
 };
@@ -54,7 +53,7 @@ impl Controller for Applications {
     }
 
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
-        let object = change.object();
+        let object = change.latest();
         let namespace = &change.key.namespace;
         match &*change.key.kind {
             APPLICATIONS => {
@@ -72,7 +71,7 @@ impl Controller for Applications {
             "apps/statefulsets" | "apps/deployments" if is_part(&change.key.name) => {
                 applications(cluster, Some(namespace)).map(|it| key_of(&it)).collect()
             }
-            "/secrets" if is_of_type(&object, "cluster") => {
+            "/secrets" if is_of_type(object, "cluster") => {
                 let names =
                     [&change.before, &change.after].into_iter().flatten().flat_map(|it| addresses(it));
                 let names: Vec<_> = names.collect();
@@ -280,7 +279,6 @@ fn invalid(work: &Work<'_>) -> Conditions {
         let name = work.project_name();
         return one(format!("Application referencing project {name} which does not exist"));
     };
-    let project = Project(project);
     let spec = &work.app["spec"];
     let (all, several) = sources(spec);
     if all.is_empty() {
@@ -395,7 +393,7 @@ fn imitate(work: &mut Work<'_>, imitated: Option<String>) {
 
 /// Objects in its namespace that no Application brought, when the project wants to know.
 fn orphans(work: &Work<'_>, cluster: &Cluster) -> Conditions {
-    let Some(said) = work.project.as_ref().map(|it| &it["spec"]["orphanedResources"]) else {
+    let Some(said) = work.project.as_ref().map(|it| &it.spec()["orphanedResources"]) else {
         return Vec::new();
     };
     if !said.is_object() || said["warn"] == false {

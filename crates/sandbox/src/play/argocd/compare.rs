@@ -15,7 +15,6 @@ use super::{
         COMPARE_OPTIONS, HOOK, Id, TRACKING, WAVE, annotation, group_version, has_option, items, text,
         tracked_by,
     },
-    project::Project,
     render::Rendered,
     work::{Conditions, Work},
 };
@@ -228,7 +227,7 @@ fn add_tracked(work: &Work<'_>, target: &Target, comparison: &mut Comparison) {
         }
         let permitted = work.project.as_ref().is_none_or(|project| {
             let namespace = resource.namespaced.then_some(id.namespace.as_str());
-            Project(project).permits(&id.group, &id.kind, &id.name, namespace, &target.destination()).is_ok()
+            project.permits(&id.group, &id.kind, &id.name, namespace, &target.destination()).is_ok()
         });
         if permitted {
             comparison.items.push(Item {
@@ -297,9 +296,9 @@ pub fn report(work: &mut Work<'_>, comparison: &Comparison) {
         put("namespace", if namespaced { &item.id.namespace } else { "" });
         put("name", &item.id.name);
         let skipped = item.target.as_deref().is_some_and(is_skipped);
-        let permitted = project.as_ref().is_none_or(|it| {
-            Project(it).permits_kind(&item.id.group, &item.id.kind, &item.id.name, namespaced)
-        });
+        let permitted = project
+            .as_ref()
+            .is_none_or(|it| it.permits_kind(&item.id.group, &item.id.kind, &item.id.name, namespaced));
         if item.hook {
             entry["hook"] = true.into();
         } else if !skipped {

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::{
     compare::tracked,
     model::{APPLICATIONS, CONTROLLER, Id, SYNC_OPTIONS, has_option, items, text},
-    project::Project,
     work::Work,
 };
 use crate::{
@@ -55,7 +54,7 @@ pub fn step(work: &mut Work<'_>) {
         let id = Id::of(&live);
         let namespace = resource.namespaced.then_some(id.namespace.as_str());
         let permitted = work.project.as_ref().is_some_and(|it| {
-            Project(it).permits(&id.group, &id.kind, &id.name, namespace, &target.destination()).is_ok()
+            it.permits(&id.group, &id.kind, &id.name, namespace, &target.destination()).is_ok()
         });
         if permitted && goes(&live) {
             left.push((resource, live));

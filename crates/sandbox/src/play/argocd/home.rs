@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{
     model::{API_VERSION, APPLICATIONS, CONTROLLER, IN_CLUSTER, PROJECTS, duration, text},
-    project::Destination,
+    project::{Destination, Project},
 };
 use crate::{
-    kube::auth::is_good,
+    kube::{auth::is_good, object::meta},
     play::{Cluster, around::Remote, repositories::normalized},
 };
 
@@ -64,6 +64,9 @@ impl Known {
         Self { repositories, credentials, clusters, by_server, by_name }
     }
 }
+
+/// The projects of a namespace, by their names.
+struct Projects(BTreeMap<String, Arc<Project>>);
 
 /// A cluster as it is registered.
 struct Registered {
@@ -140,9 +143,16 @@ impl<'a> Home<'a> {
     }
 
     /// The project of an Application.
-    pub fn project(&self, name: &str) -> Option<Arc<Value>> {
+    pub fn project(&self, name: &str) -> Option<Arc<Project>> {
         let name = if name.is_empty() { "default" } else { name };
-        self.cluster.get(&Cluster::key(PROJECTS, self.namespace, name))
+        self.projects().0.get(name).cloned()
+    }
+
+    fn projects(&self) -> Arc<Projects> {
+        self.cluster.api.store.derived(PROJECTS, self.namespace, |all| {
+            let project = |it: &Arc<Value>| (meta(it, "name").to_owned(), Project::of(it.clone()).into());
+            Projects(all.iter().map(project).collect())
+        })
     }
 
     /// How to reach a repository: by the Secret that names it, or by the longest beginning of its URL that a Secret

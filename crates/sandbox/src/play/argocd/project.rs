@@ -1,5 +1,7 @@
 //! What an AppProject permits.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::model::{glob, items, text};
@@ -14,21 +16,49 @@ pub struct Destination<'a> {
     pub name: &'a str,
 }
 
-/// An AppProject as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub struct Project<'a>(pub &'a Value);
+/// An AppProject.
+#[derive(Clone, Debug)]
+pub struct Project {
+    object: Arc<Value>,
+    destinations: Vec<Pattern>,
+}
 
-impl Project<'_> {
+/// Destinations that a project permits or, with `!`, denies.
+#[derive(Clone, Debug)]
+struct Pattern {
+    server: String,
+    name: String,
+    namespace: String,
+}
+
+impl Project {
+    /// Reads an object. There may be a destination for each of a thousand clusters: they are read once.
+    pub fn of(object: Arc<Value>) -> Self {
+        let owned = |it: &Value, key: &str| text(it, key).to_owned();
+        let pattern = |it: &Value| Pattern {
+            server: owned(it, "server"),
+            name: owned(it, "name"),
+            namespace: owned(it, "namespace"),
+        };
+        let destinations = items(&object["spec"]["destinations"]).map(pattern).collect();
+        Self { object, destinations }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
-        text(&self.0["metadata"], "name")
+        text(&self.object["metadata"], "name")
+    }
+
+    /// What it says.
+    pub fn spec(&self) -> &Value {
+        &self.object["spec"]
     }
 
     /// Whether sources may come from a repository.
     pub fn permits_source(&self, url: &str) -> bool {
         let wanted = normalized(url);
         let mut any = false;
-        for pattern in items(&self.0["spec"]["sourceRepos"]).filter_map(Value::as_str) {
+        for pattern in items(&self.spec()["sourceRepos"]).filter_map(Value::as_str) {
             if let Some(denied) = pattern.strip_prefix('!') {
                 if glob(&normalized(denied), &wanted, true) {
                     return false;
@@ -49,9 +79,7 @@ impl Project<'_> {
         };
         let denies = |pattern: &str| pattern.starts_with('!');
         let mut any = false;
-        for item in items(&self.0["spec"]["destinations"]) {
-            let (name, server) = (text(item, "name"), text(item, "server"));
-            let spaces = text(item, "namespace");
+        for Pattern { server, name, namespace: spaces } in &self.destinations {
             let name_fits = !to.name.is_empty() && fits(name, to.name);
             let server_fits = !to.server.is_empty() && fits(server, to.server);
             let namespace_fits = fits(spaces, namespace);
@@ -68,7 +96,7 @@ impl Project<'_> {
 
     /// Whether objects of a kind may be there.
     pub fn permits_kind(&self, group: &str, kind: &str, name: &str, namespaced: bool) -> bool {
-        let spec = &self.0["spec"];
+        let spec = self.spec();
         let lists = |list: &Value| {
             items(list).any(|it| {
                 let named = text(it, "name");
@@ -124,7 +152,7 @@ mod tests {
             "clusterResourceWhitelist": [{"group": "", "kind": "Namespace"}],
             "namespaceResourceBlacklist": [{"group": "", "kind": "ResourceQuota"}],
         }});
-        let project = Project(&object);
+        let project = Project::of(object.into());
         assert!(project.permits_source("https://git.example.com/team/a.git"));
         assert!(!project.permits_source("https://git.example.com/other/a"));
         assert!(!project.permits_source("https://git.example.com/team/a/b"));
@@ -151,7 +179,7 @@ mod tests {
                 {"server": "https://kubernetes.default.svc", "namespace": "!kube-system"},
             ],
         }});
-        let project = Project(&object);
+        let project = Project::of(object.into());
         assert!(project.permits_source("https://git.example.com/a"));
         assert!(!project.permits_source("https://git.example.com/secret.git"));
         let here = Destination { server: "https://kubernetes.default.svc", name: "in-cluster" };

@@ -8,6 +8,7 @@ use super::{
     home::{Home, Target},
     memory::Memory,
     model::{items, sources, text},
+    project::Project,
     render::Renderer,
 };
 use crate::kube::object::meta;
@@ -24,7 +25,7 @@ pub struct Work<'a> {
     /// The cluster that it goes to, or in Argo CD's words why there is none.
     pub target: Result<Arc<Target>, String>,
     /// Its project, if that is there.
-    pub project: Option<Arc<Value>>,
+    pub project: Option<Arc<Project>>,
     /// What renders its sources.
     pub renderer: &'a Renderer,
     /// What is known of earlier looks.

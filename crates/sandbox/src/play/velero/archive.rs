@@ -45,7 +45,8 @@ pub(super) fn write(items: &[Item]) -> Vec<u8> {
             "" => format!("cluster/{name}.json"),
             namespace => format!("namespaces/{namespace}/{name}.json"),
         };
-        let bytes = object.to_string().into_bytes();
+        // Not through `Display`, which asks for every word whether it is wanted.
+        let bytes = serde_json::to_vec(object).unwrap_or_default();
         add(format!("resources/{resource}/{below}"), &bytes);
         add(format!("resources/{resource}/{version}-preferredversion/{below}"), &bytes);
     }

@@ -253,6 +253,9 @@ fn upload(
     put("velero-backup.json", backup.to_string().into_bytes())
 }
 
+/// Kinds beside namespaces of which those go along that the chosen need.
+const AROUND: [&str; 2] = ["persistentvolumes", "customresourcedefinitions.apiextensions.k8s.io"];
+
 /// The objects that a wish chooses.
 pub(super) fn items(cluster: &Cluster, spec: &Value) -> Vec<Item> {
     let everywhere = choose::all_namespaces(spec);
@@ -282,28 +285,33 @@ pub(super) fn items(cluster: &Cluster, spec: &Value) -> Vec<Item> {
             {
                 continue;
             }
-            let mut item = Item {
-                resource: full.clone(),
-                namespace: namespace.to_owned(),
-                name: meta(&object, "name").to_owned(),
-                version: resource.version.clone(),
-                object: Value::clone(&object),
+            let name = meta(&object, "name");
+            let item = || {
+                let mut object = Value::clone(&object);
+                object["apiVersion"] = resource.api_version().into();
+                Item {
+                    resource: full.clone(),
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    version: resource.version.clone(),
+                    object,
+                }
             };
-            item.object["apiVersion"] = resource.api_version().into();
             if resource.namespaced {
                 if chosen && choose::has_namespace(spec, namespace) && choose::has_labels(spec, &object) {
-                    items.push(item);
+                    items.push(item());
                 }
             } else if full == "namespaces" {
                 // A namespace goes with what lies in it.
-                if choose::has_namespace(spec, &item.name) && (chosen || !everywhere) {
-                    around.push(item);
+                if choose::has_namespace(spec, name) && (chosen || !everywhere) {
+                    around.push(item());
                 }
             } else if chosen && cluster_wide != Some(false) {
                 let all = cluster_wide == Some(true) || everywhere || named;
-                match all && choose::has_labels(spec, &object) {
-                    true => items.push(item),
-                    false => around.push(item),
+                if all && choose::has_labels(spec, &object) {
+                    items.push(item());
+                } else if AROUND.contains(&&*full) {
+                    around.push(item());
                 }
             }
         }

@@ -33,7 +33,7 @@ impl Controller for CronJobs {
     fn concerned(&self, _: &Cluster, change: &Change) -> Vec<Key> {
         match &*change.key.kind {
             KIND => vec![change.key.clone()],
-            _ => Cluster::controller_of(&change.object(), "CronJob", KIND).into_iter().collect(),
+            _ => Cluster::controller_of(change.latest(), "CronJob", KIND).into_iter().collect(),
         }
     }
 

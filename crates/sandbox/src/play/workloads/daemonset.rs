@@ -47,7 +47,7 @@ impl Controller for DaemonSets {
         match &*change.key.kind {
             KIND => vec![change.key.clone()],
             "/nodes" => cluster.list(KIND, None).iter().map(|it| key_of(KIND, it)).collect(),
-            _ => owners_of(cluster, &change.object(), "DaemonSet", KIND),
+            _ => owners_of(cluster, change.latest(), "DaemonSet", KIND),
         }
     }
 

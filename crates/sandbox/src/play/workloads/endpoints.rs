@@ -34,9 +34,7 @@ impl Controller for Endpoints {
             "/services" => vec![change.key.clone()],
             SLICES => match &change.after {
                 Some(_) => Vec::new(),
-                None => {
-                    Cluster::controller_of(&change.object(), "Service", "/services").into_iter().collect()
-                }
+                None => Cluster::controller_of(change.latest(), "Service", "/services").into_iter().collect(),
             },
             _ => {
                 if change

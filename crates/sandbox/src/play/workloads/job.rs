@@ -38,7 +38,7 @@ impl Controller for Jobs {
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
         match &*change.key.kind {
             KIND => vec![change.key.clone()],
-            _ => owners_of(cluster, &change.object(), "Job", KIND),
+            _ => owners_of(cluster, change.latest(), "Job", KIND),
         }
     }
 

@@ -223,7 +223,7 @@ impl Controller for Evictions {
             let there = pods.iter().filter(|pod| pod["spec"]["nodeName"] == name.as_str());
             return there.map(|pod| super::objects::key_of("/pods", pod)).collect();
         }
-        let object = change.object();
+        let object = change.latest();
         if tainted.contains(text(&object["spec"]["nodeName"])) {
             vec![change.key.clone()]
         } else {

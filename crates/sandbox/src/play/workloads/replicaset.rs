@@ -37,7 +37,7 @@ impl Controller for ReplicaSets {
         match &*change.key.kind {
             KIND => vec![change.key.clone()],
             _ => {
-                let mut keys = owners_of(cluster, &change.object(), "ReplicaSet", KIND);
+                let mut keys = owners_of(cluster, change.latest(), "ReplicaSet", KIND);
                 // Who lost a pod to a change of its labels or owners must know.
                 if let Some(before) = &change.before {
                     keys.extend(Cluster::controller_of(before, "ReplicaSet", KIND));

@@ -104,8 +104,8 @@ impl Controller for LoadBalancers {
     }
 
     fn concerned(&self, _: &Cluster, change: &Change) -> Vec<Key> {
-        let object = change.object();
-        let ours = is_ours(&object) || finalizers(&object).contains(&CLEANUP);
+        let object = change.latest();
+        let ours = is_ours(object) || finalizers(object).contains(&CLEANUP);
         if ours { vec![change.key.clone()] } else { Vec::new() }
     }
 
@@ -145,7 +145,7 @@ impl Controller for Ingresses {
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
         match &*change.key.kind {
             INGRESSES => vec![change.key.clone()],
-            "/services" if change.object()["spec"]["type"] != "LoadBalancer" => Vec::new(),
+            "/services" if change.latest()["spec"]["type"] != "LoadBalancer" => Vec::new(),
             _ => cluster.list(INGRESSES, None).iter().map(|it| key_of(INGRESSES, it)).collect(),
         }
     }

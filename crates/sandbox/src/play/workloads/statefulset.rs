@@ -35,7 +35,7 @@ impl Controller for StatefulSets {
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
         match &*change.key.kind {
             KIND => vec![change.key.clone()],
-            _ => owners_of(cluster, &change.object(), "StatefulSet", KIND),
+            _ => owners_of(cluster, change.latest(), "StatefulSet", KIND),
         }
     }
 

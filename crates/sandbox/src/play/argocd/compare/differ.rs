@@ -232,6 +232,6 @@ pub fn ask(
         Answer::Json { code, body, .. } if code < 300 => Ok(Arc::unwrap_or_clone(body)),
         Answer::Json { body, .. } => Err(text(&body, "message").to_owned()),
         Answer::Text { body, .. } => Err(body),
-        Answer::Watch(_) | Answer::Bytes { .. } => Ok(json!({})),
+        Answer::Watch(_) | Answer::Bytes { .. } | Answer::List { .. } => Ok(json!({})),
     }
 }

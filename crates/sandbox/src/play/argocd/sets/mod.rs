@@ -47,7 +47,7 @@ impl Controller for Sets {
     }
 
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
-        let object = change.object();
+        let object = change.latest();
         match &*change.key.kind {
             SETS => match (&change.before, &change.after) {
                 // What this controller writes itself.
@@ -67,10 +67,10 @@ impl Controller for Sets {
                     _ => false,
                 };
                 let told = same("spec") && same("status") && same("metadata");
-                let owner = Cluster::controller_of(&object, "ApplicationSet", SETS);
+                let owner = Cluster::controller_of(object, "ApplicationSet", SETS);
                 owner.into_iter().filter(|_| !told).collect()
             }
-            "/secrets" if !is_of_type(&object, "cluster") => Vec::new(),
+            "/secrets" if !is_of_type(object, "cluster") => Vec::new(),
             "apps/statefulsets" | "apps/deployments" if !is_part(&change.key.name) => Vec::new(),
             _ => {
                 let all = cluster.list(SETS, Some(&change.key.namespace));

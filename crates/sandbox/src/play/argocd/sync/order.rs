@@ -9,10 +9,7 @@ use crate::{
     kube::object::{finalizers, meta},
     play::{
         Cluster,
-        argocd::{
-            model::{HOOK_FINALIZER, Id, group_version, items, text},
-            project::Project,
-        },
+        argocd::model::{HOOK_FINALIZER, Id, group_version, items, text},
     },
 };
 
@@ -212,7 +209,7 @@ impl Sync<'_> {
                     let namespace = resource.namespaced.then(|| meta(object, "namespace"));
                     let to = self.target.destination();
                     let name = meta(object, "name");
-                    Project(project).permits(&group, task.kind(), name, namespace, &to).err()
+                    project.permits(&group, task.kind(), name, namespace, &to).err()
                 }),
             };
             if let Some(wrong) = wrong {

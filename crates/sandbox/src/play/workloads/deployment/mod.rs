@@ -38,7 +38,7 @@ impl Controller for Deployments {
     fn concerned(&self, cluster: &Cluster, change: &Change) -> Vec<Key> {
         match &*change.key.kind {
             KIND => vec![change.key.clone()],
-            SETS => owners_of(cluster, &change.object(), "Deployment", KIND),
+            SETS => owners_of(cluster, change.latest(), "Deployment", KIND),
             // Who recreates waits for the last old pod to be gone.
             _ if change.after.is_none() => {
                 let all = cluster.api.store.list(&KIND.into(), Some(&change.key.namespace)).objects;

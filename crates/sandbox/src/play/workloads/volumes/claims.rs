@@ -50,7 +50,7 @@ impl Controller for Claims {
         };
         match &*change.key.kind {
             CLAIMS => vec![change.key.clone()],
-            VOLUMES => match &change.object()["spec"]["claimRef"] {
+            VOLUMES => match &change.latest()["spec"]["claimRef"] {
                 Value::Null => pending(),
                 of => vec![Cluster::key(CLAIMS, text(&of["namespace"]), text(&of["name"]))],
             },

@@ -63,7 +63,7 @@ impl Controller for Volumes {
     fn concerned(&self, _: &Cluster, change: &Change) -> Vec<Key> {
         match &*change.key.kind {
             VOLUMES => vec![change.key.clone()],
-            _ => match text(&change.object()["spec"]["volumeName"]) {
+            _ => match text(&change.latest()["spec"]["volumeName"]) {
                 "" => Vec::new(),
                 name => vec![Cluster::key(VOLUMES, "", name)],
             },
