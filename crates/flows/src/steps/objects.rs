@@ -106,6 +106,8 @@ pub(crate) async fn reach_if_there(doors: &Doors, reach: &Reach) -> Result<Optio
         {
             Ok(None)
         }
+        // On its way, be it here or away: what is in one that goes, goes with it.
+        Ok(Observation::InProgress(_)) if refusal.class == Class::ConflictInProgress => Ok(None),
         _ => Err(refusal),
     }
 }
