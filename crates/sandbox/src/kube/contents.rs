@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::{Value, json};
@@ -52,11 +52,11 @@ impl Emptying {
 }
 
 /// Every resource that stores objects, in one of its versions.
-pub(super) fn stored_once(api: &Api) -> Vec<Resource> {
+pub(super) fn stored_once(api: &Api) -> Vec<Arc<Resource>> {
     let mut seen = BTreeSet::new();
-    let all = api.catalog.all();
-    let stored = all.iter().filter(|it| it.verbs.iter().any(|verb| verb == "list"));
-    stored.filter(|it| seen.insert(it.stored_as.clone())).map(|it| Resource::clone(it)).collect()
+    let all = api.catalog.all().into_iter();
+    let stored = all.filter(|it| it.verbs.iter().any(|verb| verb == "list"));
+    stored.filter(|it| seen.insert(it.stored_as.clone())).collect()
 }
 
 /// Deletes what lies in a namespace that is going, and then the namespace.
@@ -69,7 +69,7 @@ pub(super) fn empty_namespace(api: &Api, name: &str) {
 }
 
 fn empty(api: &Api, namespace: &Key) {
-    let contents = |api: &Api| -> Vec<(Resource, Key, bool)> {
+    let contents = |api: &Api| -> Vec<(Arc<Resource>, Key, bool)> {
         let resources = stored_once(api).into_iter().filter(|it| it.namespaced);
         let inside = resources.flat_map(|resource| {
             let listed = api.store.list(&resource.stored_as, Some(&namespace.name)).objects;
@@ -98,7 +98,7 @@ fn empty(api: &Api, namespace: &Key) {
 }
 
 /// What a namespace says of what is left in it.
-fn remaining(api: &Api, left: &[(Resource, Key, bool)], now: &str) -> Value {
+fn remaining(api: &Api, left: &[(Arc<Resource>, Key, bool)], now: &str) -> Value {
     let (mut kinds, mut holds) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
     for (resource, key, _) in left {
         *kinds.entry(format!("{}.{}", resource.plural, resource.group)).or_default() += 1;
@@ -152,10 +152,10 @@ pub(super) fn clean_definition(api: &Api, definition: &Key) {
 }
 
 fn clean(api: &Api, definition: &Key) {
-    let of_it = |it: &Resource| format!("{}.{}", it.plural, it.group) == definition.name;
-    let objects = |api: &Api| -> Vec<(Resource, Key)> {
+    let of_it = |it: &Arc<Resource>| format!("{}.{}", it.plural, it.group) == definition.name;
+    let objects = |api: &Api| -> Vec<(Arc<Resource>, Key)> {
         let resources = stored_once(api).into_iter().filter(of_it);
-        let of = |resource: Resource| {
+        let of = |resource: Arc<Resource>| {
             let listed = api.store.list(&resource.stored_as, None).objects;
             listed.into_iter().map(move |(key, _)| (resource.clone(), key)).collect::<Vec<_>>()
         };

@@ -385,10 +385,10 @@ impl<'a> Writing<'a> {
             Some("status") => {
                 let status = new.as_object_mut().and_then(|new| new.shift_remove("status"));
                 let version = meta(new, "resourceVersion").to_owned();
-                *new = old.clone();
-                match status {
-                    Some(status) => new["status"] = status,
-                    None => drop(new.as_object_mut().map(|new| new.shift_remove("status"))),
+                let others = old.as_object().into_iter().flatten().filter(|(key, _)| *key != "status");
+                *new = others.map(|(key, value)| (key.clone(), value.clone())).collect();
+                if let Some(status) = status {
+                    new["status"] = status;
                 }
                 metadata(new).insert("resourceVersion".into(), version.into());
             }
