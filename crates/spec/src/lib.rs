@@ -12,9 +12,12 @@
 //! | [`secret`] | handles of secrets; never the secrets |
 //! | [`platform`] | `platform.yaml` as it was written |
 //! | [`parse`] | from its text to that, or to everything that is wrong with it |
+//! | [`section`] | a part of it by a schema that others wrote: a provider's `config` |
 //! | [`model`] | what it means: cells, applications, hosts, … |
+//! | [`catalogue`] | what is known about add-ons |
 //! | [`schema`] | its JSON Schema |
 
+pub mod catalogue;
 pub mod cron;
 pub mod event;
 pub mod failure;
@@ -27,6 +30,7 @@ pub mod report;
 mod rules;
 pub mod schema;
 pub mod secret;
+pub mod section;
 mod source;
 pub mod starter;
 
@@ -38,4 +42,5 @@ pub use model::{Model, derive};
 pub use parse::{Parsed, parse, parse_emulated, place};
 pub use platform::Platform;
 pub use rules::ARGOCD_VERSIONS;
+pub use section::section;
 pub use source::did_you_mean;

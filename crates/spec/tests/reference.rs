@@ -173,6 +173,35 @@ fn the_reference_lists_every_key() {
     same_as_page("spec.md", &page);
 }
 
+/// The add-ons, as the catalogue has them.
+#[test]
+fn the_catalogue_is_listed() {
+    let mut page = String::from(include_str!("reference/addons-head.md"));
+    let nothing = || "-".to_owned();
+    for entry in platform_spec::catalogue::ENTRIES {
+        let version = match (entry.version, entry.source) {
+            (Some(version), Some(source)) => format!("[{version}]({source})"),
+            _ => nothing(),
+        };
+        let settings = entry.overlays.iter().map(|(overlay, _)| {
+            let settings = serde_json::Value::Object(entry.settings(*overlay)).to_string();
+            format!("{}: `{}`", overlay.as_str(), settings.replace('"', ""))
+        });
+        let cells = [
+            entry.wave.to_string(),
+            version,
+            entry.oldest.map_or_else(nothing, str::to_owned),
+            if entry.crds { "yes".to_owned() } else { nothing() },
+            serde_json::to_value(entry.pod_security).expect("a word").as_str().unwrap_or_default().to_owned(),
+            entry.class.to_owned(),
+            entry.after.join(", "),
+            settings.collect::<Vec<_>>().join("; "),
+        ];
+        writeln!(page, "| `{}` | {} |", entry.name, cells.join(" | ")).expect("text");
+    }
+    same_as_page("addons.md", &page);
+}
+
 fn escape(text: &str) -> String {
     text.replace('|', "\\|")
 }
@@ -222,7 +251,10 @@ fn every_key_is_read_or_named_as_unread() {
     for (title, state) in [
         ("Read by nothing yet", None),
         ("Only checked", Some("checked")),
-        ("Worked out into the model, used by no blueprint or flow yet", Some("model")),
+        (
+            "Worked out into the model (`platform plan` shows it), used by no blueprint or flow yet",
+            Some("model"),
+        ),
     ] {
         writeln!(page, "\n## {title}\n").expect("text");
         for path in of(state) {

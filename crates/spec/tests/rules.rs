@@ -20,7 +20,8 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 
 fn errors(text: &str) -> Vec<(String, String)> {
     let findings = parse("platform.yaml", text).expect_err("one thing is wrong");
-    findings.into_iter().map(|finding| (finding.code.to_string(), finding.path.unwrap_or_default())).collect()
+    let errors = findings.into_iter().filter(|finding| finding.severity == Severity::Error);
+    errors.map(|finding| (finding.code.to_string(), finding.path.unwrap_or_default())).collect()
 }
 
 fn warnings(text: &str) -> Vec<Finding> {
@@ -36,12 +37,16 @@ fn starter() -> String {
 #[test]
 fn a_daily_backup_cannot_promise_a_quarter_of_an_hour() {
     let s2 = fixture("s2-agent-ready-k8s.yaml");
-    let old = r#"rpo: 1440m, waiver: "no RPO-bound PVC outside postgresql""#;
+    let old = "rpo: 1440m\n        waiver: what must not be lost is in the database\n";
+    let found = parse("s2.yaml", &changed(&s2, old, "rpo: 15m\n")).expect_err("it cannot be promised");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code.as_str(), "P0018");
+    assert_eq!(found[0].path.as_deref(), Some("spec.backup.objectives[2].rpo"));
     assert_eq!(
-        errors(&changed(&s2, old, "rpo: 15m")),
-        [("P0018".to_owned(), "spec.backup.objectives[2].rpo".to_owned())]
+        found[0].message,
+        "`volume` may lose 15 min at most, and the schedule `daily-full` lets 1440 min be lost"
     );
-    warnings(&changed(&s2, old, r#"rpo: 15m, waiver: "accepted""#));
+    warnings(&changed(&s2, old, "rpo: 15m\n        waiver: accepted\n"));
 }
 
 /// A dump hook alone cannot promise five minutes (A-15).
@@ -49,7 +54,7 @@ fn a_daily_backup_cannot_promise_a_quarter_of_an_hour() {
 fn a_database_needs_its_log_archived() {
     let s0 = fixture("s0-enterprise.yaml");
     assert_eq!(
-        errors(&changed(&s0, "pitr: true, walArchiveMax: 5m, ", "")),
+        errors(&changed(&s0, "      pitr: true\n      walArchiveMax: 5m\n", "")),
         [("P0018".to_owned(), "spec.backup.objectives[0].rpo".to_owned())]
     );
 }
@@ -58,8 +63,10 @@ fn a_database_needs_its_log_archived() {
 #[test]
 fn a_hospital_stays_in_its_country() {
     let s0 = fixture("s0-enterprise.yaml");
-    let moved = changed(&s0, "cells: [hospital-001], ", "cells: [hospital-001, eu-central], ");
-    assert_eq!(errors(&moved), [("P0022".to_owned(), "spec.tenancy.tenants[3].cells[1]".to_owned())]);
+    let moved = changed(&s0, "cells: [hospital-001]\n", "cells: [hospital-001, eu-central]\n");
+    let place = "spec.tenancy.tenants[3].cells[1]".to_owned();
+    // It is the wrong part of the world, and not a cluster of its own.
+    assert_eq!(errors(&moved), [("P0022".to_owned(), place.clone()), ("P0033".to_owned(), place)]);
 }
 
 /// A-12: a loopback URL is wrong on clusters that we make, and a warning where the cluster may be this very machine.
@@ -71,6 +78,24 @@ fn a_loopback_git_url_depends_on_the_cluster() {
     let found = warnings(&here);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].code.as_str(), found[0].severity), ("P0020", Severity::Warning));
+}
+
+/// A folder of this machine is brought to the pods beside it on kind, and to one Argo CD.
+#[test]
+fn a_folder_is_good_for_one_argo_cd_on_kind() {
+    let kind = platform_spec::starter::starter("kind", std::path::Path::new("/var/lib/platform"));
+    let kind = kind.expect("there is one");
+    assert_eq!(warnings(&kind), []);
+    let refused = [("P0020".to_owned(), "spec.git.server.url".to_owned())];
+    assert_eq!(errors(&changed(&kind, "kind: local ", "kind: generic ")), refused);
+    let two = changed(
+        &kind,
+        "      environments: [dev, prod]",
+        "      environments: [dev]\n    - {name: edge, provider: here, environments: [prod]}\n#",
+    );
+    let two = changed(&two, "      nodes: {controlPlane: 1, workers: 1}\n", "");
+    assert_eq!(warnings(&two), []);
+    assert_eq!(errors(&changed(&two, "{version: 3.5.7}", "{version: 3.5.7, topology: dedicated}")), refused);
 }
 
 /// S0-49.
@@ -96,7 +121,8 @@ fn too_many_clusters_for_one_argo_cd_are_a_warning() {
 #[test]
 fn cells_share_a_host_only_when_it_is_said() {
     let s4 = fixture("s4-opsera-mcp.yaml");
-    let alone = changed(&s4, "    sharedHosts:", "    # sharedHosts:");
+    let alone =
+        changed(&s4, "    sharedHosts:\n      policy: latency\n      across: [prod-ue, prod-eu]\n", "");
     let found = errors(&alone);
     assert_eq!(found.len(), 6, "{found:?}");
     assert!(found.iter().all(|(code, _)| code == "P0015"));

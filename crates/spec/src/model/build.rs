@@ -9,10 +9,10 @@ use super::*;
 use crate::platform::{
     self, Platform, Spec,
     cluster::{self, Addresses, LoadBalancerKind},
-    tenancy::{Subscription, Tenant},
+    tenancy::{self, Subscription},
 };
 
-use self::naming::{LABEL_LIMIT, OBJECT_LIMIT, Words, fill, fit};
+use self::naming::{LABEL_LIMIT, OBJECT_LIMIT, Words, fill, fit, label_value};
 
 /// Sync wave of applications that belong to nobody in particular, and of tenants' applications.
 const APP_WAVE: i32 = 50;
@@ -47,10 +47,12 @@ pub fn derive(platform: &Platform) -> Model {
         },
         git: git_server(spec),
         environments: environments(spec),
+        tenants: tenants::tenants(spec, &cells),
         projects: gitops::projects(spec, &applications),
         namespaces: gitops::namespaces(spec, &applications),
         dns_records: network::records(&hosts, &dns_zones, &cells, &clusters),
-        addons: operations::addons(spec, &clusters),
+        storage_classes: storage::storage_classes(spec),
+        addons: addons::addons(spec, &clusters),
         backup: operations::backup(spec),
         waves: operations::waves(spec, &cells, &applications),
         contracts: Contracts {
@@ -99,6 +101,7 @@ fn git_server(spec: &Spec) -> GitServer {
         username: server.username.clone().unwrap_or_else(|| "git".to_owned()),
         auth_ref: server.auth_ref.clone(),
         signed_commits: spec.git.signed_commits,
+        folder: git_folder(spec),
     }
 }
 
@@ -153,7 +156,7 @@ fn default_overlay(kind: &str) -> Overlay {
     }
 }
 
-pub(super) fn overlay(spec: &Spec, cluster: &cluster::Cluster) -> Overlay {
+pub(crate) fn overlay(spec: &Spec, cluster: &cluster::Cluster) -> Overlay {
     let kind = spec.providers.iter().find(|provider| provider.name == cluster.provider);
     cluster.overlay.unwrap_or_else(|| default_overlay(kind.map_or("", |provider| provider.kind.as_str())))
 }
@@ -258,7 +261,7 @@ pub(crate) fn cells(spec: &Spec) -> Vec<Cell> {
 struct Placement<'a> {
     app: &'a platform::app::App,
     cell: &'a Cell,
-    tenant: Option<(&'a Tenant, &'a Subscription)>,
+    tenant: Option<(&'a tenancy::Tenant, &'a Subscription)>,
 }
 
 fn placements<'a>(spec: &'a Spec, cells: &'a [Cell]) -> Vec<Placement<'a>> {
@@ -338,7 +341,9 @@ fn application(
     }
     let mut labels = labels(platform);
     if let Some(tenancy) = &spec.tenancy {
-        labels.extend(tenancy.labels.iter().map(|(key, value)| (key.clone(), fill(value, words))));
+        labels.extend(
+            tenancy.labels.iter().map(|(key, value)| (key.clone(), label_value(&fill(value, words)))),
+        );
     }
     let version = tenant.and_then(|(_, subscription)| subscription.version.clone());
     Some(Application {

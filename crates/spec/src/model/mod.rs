@@ -13,11 +13,13 @@
 //! | `clusters` | each cluster with its provider, defaults merged in (`settings`), and addresses |
 //! | `cells` | one for each cluster × environment |
 //! | `argocd` | version, and one instance for each cluster that runs it, with the clusters it serves |
+//! | `tenants` | who shares the platform, and how each is kept apart |
 //! | `projects`, `namespaces`, `applications` | what Argo CD gets; an application is one app (of one tenant) in one cell |
 //! | `hosts` | each host name with the cells and applications behind it |
 //! | `dns_zones`, `dns_records` | zones that we write to; a record for each host whose addresses are known beforehand |
-//! | `addons` | each add-on with its wave, and its settings on each cluster that gets it |
-//! | `backup` | store, schedules with their clusters, objectives, drills |
+//! | `storage_classes` | the default storage class of each cluster: one name, its cluster's provisioner |
+//! | `addons` | each add-on with its wave, version and what the catalogue knows, and its settings on each cluster that gets it |
+//! | `backup` | store, schedules with their clusters, objectives and whether they can be met, drills |
 //! | `waves` | rollout order: cells, and the applications in them |
 //! | `contracts` | names that are the same on every cluster |
 //! | `emulated` | whether its clusters are made in emulated clouds; said by who asks for it, too |
@@ -41,18 +43,30 @@ use crate::{
     secret::SecretRef,
 };
 
+mod addons;
 mod build;
 mod gitops;
 mod merge;
 pub mod naming;
 mod network;
+mod objectives;
 mod operations;
+mod pulled;
+mod storage;
+mod tenants;
 
+pub use addons::{Addon, AddonOnCluster};
+pub(crate) use addons::{settings as addon_settings, wave as addon_wave};
 pub use build::derive;
-pub(crate) use build::{cell_name, cells};
+pub(crate) use build::{cell_name, cells, overlay};
 pub use merge::merge;
 pub use network::{DnsRecord, DnsZone, Host, TsigKey};
-pub use operations::{Addon, AddonOnCluster, Backup, BackupStore, Drill, Objective, Schedule, Wave};
+pub use objectives::Objective;
+pub(crate) use objectives::objectives;
+pub use operations::{Backup, BackupStore, Drill, Schedule, Wave};
+pub(crate) use pulled::folder as git_folder;
+pub use storage::StorageClass;
+pub use tenants::Tenant;
 
 /// The address under which a cluster's own Argo CD reaches it.
 pub const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
@@ -84,6 +98,9 @@ pub struct Model {
     pub cells: Vec<Cell>,
     /// Argo CD.
     pub argocd: ArgoCd,
+    /// Who shares the platform.
+    #[serde(default)]
+    pub tenants: Vec<Tenant>,
     /// Argo CD projects of applications.
     pub projects: Vec<Project>,
     /// Namespaces of applications.
@@ -96,6 +113,9 @@ pub struct Model {
     pub dns_zones: Vec<DnsZone>,
     /// Records of hosts whose addresses are known beforehand.
     pub dns_records: Vec<DnsRecord>,
+    /// The default storage class of each cluster.
+    #[serde(default)]
+    pub storage_classes: Vec<StorageClass>,
     /// Add-ons, by wave and name.
     pub addons: Vec<Addon>,
     /// Backups.
@@ -145,6 +165,18 @@ pub struct GitServer {
     pub auth_ref: Option<SecretRef>,
     /// Whether commits must be signed.
     pub signed_commits: Demand,
+    /// The folder of this machine that it is, when the spec names no address of it for pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<GitFolder>,
+}
+
+/// A folder of bare repositories that is to be brought to pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitFolder {
+    /// Where it is on this machine.
+    pub path: String,
+    /// The cluster whose Argo CD pulls from it.
+    pub cluster: String,
 }
 
 /// A repository.

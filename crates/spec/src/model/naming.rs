@@ -85,6 +85,16 @@ pub fn fit(text: &str, limit: usize) -> String {
     format!("{clean}-{}", &hash[..HASH_DIGITS])
 }
 
+/// Makes a text the value of a label: as it is where that may be, else as [`fit`] does. Nothing at all may be one, too.
+pub fn label_value(text: &str) -> String {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let ends = [text.bytes().next(), text.bytes().last()];
+    let sound = text.len() <= LABEL_LIMIT
+        && text.bytes().all(inside)
+        && ends.iter().flatten().all(u8::is_ascii_alphanumeric);
+    if sound { text.to_owned() } else { fit(text, LABEL_LIMIT) }
+}
+
 fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     !bytes.is_empty()
@@ -114,6 +124,15 @@ mod tests {
         let short = fit(&long, LABEL_LIMIT);
         assert_eq!(short, format!("{}-6bd5e5", "a".repeat(56)));
         assert_eq!(short, fit(&long, LABEL_LIMIT));
+    }
+
+    #[test]
+    fn a_label_keeps_what_it_may_hold() {
+        for text in ["", "tenant-a", "v1.2_3", "Gold"] {
+            assert_eq!(label_value(text), text);
+        }
+        assert_eq!(label_value("a/b"), "a-b-c14cdd");
+        assert_eq!(label_value(&"b".repeat(70)).len(), LABEL_LIMIT);
     }
 
     proptest! {

@@ -1,53 +1,22 @@
-//! Add-ons, backups and waves.
-
-use std::collections::BTreeMap;
+//! Backups and waves.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
-    Application, Cell, Cluster, Environment,
+    Application, Cell, Environment,
     build::{environments, push_new, words},
-    merge,
+    objectives::{self, Objective},
 };
 use crate::{
     platform::{
-        self, Duration, Spec, Values,
+        self, Duration, Spec,
         backup::{BackupEngine, DrillTarget, StoreKind, Volumes},
-        cluster::{self, Overlay},
+        cluster,
         operate::{Gate, WaveSync},
         tenancy::Pattern,
     },
     secret::SecretRef,
 };
-
-/// An add-on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Addon {
-    /// Its name.
-    pub name: String,
-    /// Its sync wave.
-    pub wave: i32,
-    /// Its version, when the spec names one.
-    pub version: Option<String>,
-    /// Which controller implements it, when the spec says.
-    pub controller: Option<String>,
-    /// Policy bundles, parts and dashboards, when the spec lists them.
-    pub parts: BTreeMap<String, Vec<String>>,
-    /// Where it goes.
-    pub clusters: Vec<AddonOnCluster>,
-}
-
-/// An add-on on one cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AddonOnCluster {
-    /// The cluster.
-    pub cluster: String,
-    /// The cluster's overlay.
-    pub overlay: Overlay,
-    /// Values with the overlay's settings merged in.
-    pub values: Values,
-}
 
 /// Backups.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,19 +88,6 @@ pub struct Schedule {
     pub clusters: Vec<String>,
 }
 
-/// What a restore must achieve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Objective {
-    /// For what.
-    pub class: String,
-    /// Back within.
-    pub rto: Duration,
-    /// Losing at most.
-    pub rpo: Duration,
-    /// Why it need not be met.
-    pub waiver: Option<String>,
-}
-
 /// When restores are rehearsed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drill {
@@ -166,73 +122,6 @@ pub struct Wave {
     pub sync: WaveSync,
     /// How many cells at the same time; absent: all.
     pub max_parallel: Option<u32>,
-}
-
-/// Sync waves of the add-ons that the blueprints know: storage and load balancing before operators, these before
-/// ingress and DNS, then what watches and saves.
-fn default_wave(name: &str) -> i32 {
-    match name {
-        "storage" | "metallb" | "longhorn" => 5,
-        "ingress" | "external-dns" => 20,
-        "observability" | "prometheus" | "grafana" | "loki" | "tempo" | "velero" | "backup-dr"
-        | "metrics-server" => 30,
-        _ => 10,
-    }
-}
-
-pub(super) fn addons(spec: &Spec, clusters: &[Cluster]) -> Vec<Addon> {
-    use crate::platform::argocd::Addon as Said;
-
-    let mut out: Vec<Addon> = spec
-        .addons
-        .iter()
-        .map(|addon| {
-            let name = addon.name().to_owned();
-            let Said::Detailed(detail) = addon else {
-                let everywhere = clusters.iter().map(|cluster| AddonOnCluster {
-                    cluster: cluster.name.clone(),
-                    overlay: cluster.overlay,
-                    values: Values::new(),
-                });
-                return Addon {
-                    wave: default_wave(&name),
-                    name,
-                    version: None,
-                    controller: None,
-                    parts: BTreeMap::new(),
-                    clusters: everywhere.collect(),
-                };
-            };
-            let on = |cluster: &Cluster| {
-                let mut values = detail.values.clone();
-                let own = detail.overlays.get(&cluster.overlay);
-                let off = own.and_then(|own| own.get("enabled")) == Some(&Value::Bool(false));
-                let elsewhere = !detail.only.is_empty() && !detail.only.contains(&cluster.overlay);
-                merge(&mut values, own.unwrap_or(&Values::new()));
-                (!off && !elsewhere).then(|| AddonOnCluster {
-                    cluster: cluster.name.clone(),
-                    overlay: cluster.overlay,
-                    values,
-                })
-            };
-            let parts =
-                [("bundles", &detail.bundles), ("stack", &detail.stack), ("dashboards", &detail.dashboards)];
-            Addon {
-                wave: detail.wave.unwrap_or_else(|| default_wave(&name)),
-                name,
-                version: detail.version.clone(),
-                controller: detail.controller.as_ref().map(ToString::to_string),
-                parts: parts
-                    .into_iter()
-                    .filter(|(_, names)| !names.is_empty())
-                    .map(|(part, names)| (part.to_owned(), words(names)))
-                    .collect(),
-                clusters: clusters.iter().filter_map(on).collect(),
-            }
-        })
-        .collect();
-    out.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
-    out
 }
 
 pub(super) fn backup(spec: &Spec) -> Option<Backup> {
@@ -280,16 +169,7 @@ pub(super) fn backup(spec: &Spec) -> Option<Backup> {
                     .collect(),
             })
             .collect(),
-        objectives: backup
-            .objectives
-            .iter()
-            .map(|objective| Objective {
-                class: objective.class.clone(),
-                rto: objective.rto,
-                rpo: objective.rpo,
-                waiver: objective.waiver.clone(),
-            })
-            .collect(),
+        objectives: objectives::objectives(spec, backup),
         drills: backup
             .drills
             .iter()

@@ -173,6 +173,14 @@ impl Addon {
             Self::Detailed(detail) => detail.name.0.as_str(),
         }
     }
+
+    /// What is said about it, when something is.
+    pub fn detail(&self) -> Option<&AddonDetail> {
+        match self {
+            Self::Named(_) => None,
+            Self::Detailed(detail) => Some(detail),
+        }
+    }
 }
 
 /// Name of an add-on.
@@ -199,7 +207,7 @@ pub struct AddonDetail {
     /// Values for its chart.
     #[serde(default)]
     pub values: Values,
-    /// Settings by overlay; `enabled: false` leaves it out there.
+    /// Settings by overlay; `enabled: false` leaves it out there, `enabled: true` puts it where it usually is not.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Overlay"}))]
     pub overlays: BTreeMap<Overlay, Values>,

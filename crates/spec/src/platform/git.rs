@@ -43,7 +43,8 @@ pub struct Server {
     /// Base of every repository's URL (`<url>/<name>.git`), as this program reaches it: https, http, ssh or file.
     #[schemars(extend("format" = "git-url"))]
     pub url: String,
-    /// The same base as Argo CD reaches it from inside the clusters. Absent: the same as `url`.
+    /// The same base as Argo CD reaches it from inside the clusters. Absent: the same as `url`, or on kind, for a `file:` URL with
+    /// `kind: local`, the Git server that a container beside the cluster is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "git-url"))]
     pub in_cluster_url: Option<String>,

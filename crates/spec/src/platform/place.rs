@@ -79,7 +79,7 @@ pub struct Region {
     pub name: Name,
     /// Where on earth: `eu`, `us`, `local`; matched against tenants' residency.
     pub geo: Name,
-    /// Whose data must stay here.
+    /// What it counts as beside `geo`, in tenants' residency.
     #[serde(default)]
     pub residency: Vec<Name>,
 }

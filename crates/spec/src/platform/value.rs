@@ -111,6 +111,30 @@ text! {
     }
 }
 
+impl Retention {
+    /// In whole days, rounded down.
+    pub fn days(&self) -> u64 {
+        let mut seconds = 0_u64;
+        let mut rest = self.as_str();
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let unit = rest[digits..].bytes().take_while(|b| !b.is_ascii_digit()).count();
+            let each: u64 = match &rest[digits..digits + unit] {
+                "y" => 365 * 86_400,
+                "mo" => 30 * 86_400,
+                "w" => 7 * 86_400,
+                "d" => 86_400,
+                "h" => 3600,
+                "m" => 60,
+                _ => 1,
+            };
+            seconds = seconds.saturating_add(rest[..digits].parse().unwrap_or(u64::MAX).saturating_mul(each));
+            rest = &rest[digits + unit..];
+        }
+        seconds / 86_400
+    }
+}
+
 /// A Kubernetes quantity, `100m`, `8Gi` or a bare number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{self, Application, Model},
-    platform::{Platform, Spec, tenancy::Pattern},
+    platform::{Platform, Spec, cluster::Lifecycle, tenancy::Pattern},
     source::{Issue, code, is_dns_name},
 };
 
@@ -18,6 +18,7 @@ pub(super) fn check(platform: &Platform) -> Vec<Issue> {
     applications(spec, &model, &mut issues);
     namespaces(spec, &model, &mut issues);
     hosts(spec, &model, &mut issues);
+    pages(spec, &model, &mut issues);
     issues
 }
 
@@ -128,6 +129,33 @@ fn hosts(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
             issues.push(
                 Issue::error(code::ZONE, path, format!("the host `{}` is in none of the zones", host.name))
                     .hint(format!("the zones are: {}", zones.join(", "))),
+            );
+        }
+    }
+}
+
+/// The page of an Argo CD has a host of its own. A cluster that is made when another is lost takes over that one's.
+fn pages(spec: &Spec, model: &Model, issues: &mut Vec<Issue>) {
+    let mut taken: BTreeMap<&str, String> = BTreeMap::new();
+    for host in &model.hosts {
+        taken.insert(&host.name, "applications".to_owned());
+    }
+    for instance in &model.argocd.instances {
+        let later = |cluster: &model::Cluster| cluster.lifecycle == Lifecycle::OnDemand;
+        let Some(host) = instance.host.as_deref() else { continue };
+        if model.cluster(&instance.cluster).is_some_and(later) {
+            continue;
+        }
+        let own = format!("the Argo CD on `{}`", instance.cluster);
+        if let Some(first) = taken.insert(host, own.clone()) {
+            let overlay =
+                model.cluster(&instance.cluster).map_or("default", |cluster| cluster.overlay.as_str());
+            let said = spec.argocd.hosts.keys().any(|name| name.as_str() == overlay);
+            let path = format!("spec.argocd.hosts.{}", if said { overlay } else { "default" });
+            let message = format!("{own} and {first} want the host `{host}`");
+            issues.push(
+                Issue::error(code::HOST, path, message)
+                    .hint("give each page a host of its own, by overlay or with another domain"),
             );
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     model,
-    platform::{Name, Spec, git::RepositoryRole, operate::Wave, tenancy::Tenant},
+    platform::{Name, Spec, app::Store, git::RepositoryRole, operate::Wave, tenancy::Tenant},
     source::{Issue, code, did_you_mean},
 };
 
@@ -43,7 +43,12 @@ impl<'a> Known<'a> {
         Self {
             environments,
             regions: names(&spec.regions, |item| &item.name),
-            geos: names(&spec.regions, |item| &item.geo),
+            geos: spec
+                .regions
+                .iter()
+                .flat_map(|item| item.residency.iter().chain([&item.geo]))
+                .map(Name::as_str)
+                .collect(),
             providers: names(&spec.providers, |item| &item.name),
             cells,
             repositories: names(&spec.git.repositories, |item| &item.name),
@@ -265,7 +270,7 @@ impl Checker {
         }
     }
 
-    fn apps(&mut self, spec: &Spec, known: &Known<'_>) {
+    fn apps<'a>(&mut self, spec: &'a Spec, known: &Known<'_>) {
         for (index, app) in spec.apps.iter().enumerate() {
             let path = format!("spec.apps[{index}]");
             let section = "spec.git.repositories";
@@ -282,6 +287,19 @@ impl Checker {
             }
             for name in app.cell_values.keys() {
                 self.refers(format!("{path}.cellValues.{name}"), "cell", "cells", name, &known.cells);
+            }
+            if let (Some(stateful), Some(backup)) = (&app.stateful, &spec.backup) {
+                let classes: Vec<&str> = backup.objectives.iter().map(|said| said.class.as_str()).collect();
+                let own = stateful.class.as_ref().map(|class| ("class", class));
+                let of = |store: &'static str, said: &'a Option<Store>| {
+                    said.as_ref().and_then(|said| said.class.as_ref()).map(|class| (store, class))
+                };
+                let all =
+                    [own, of("postgresql.class", &stateful.postgresql), of("redis.class", &stateful.redis)];
+                for (key, class) in all.into_iter().flatten() {
+                    let path = format!("{path}.stateful.{key}");
+                    self.refers(path, "objective for the class", "spec.backup.objectives", class, &classes);
+                }
             }
             if let Some(strategy) = &app.delivery {
                 let section = "spec.delivery.strategies";

@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use crate::{
     platform::{
         Spec,
-        argocd::{Addon, Topology},
+        argocd::Topology,
         cluster::{Addresses, Cluster, ClusterRole, LoadBalancerKind},
-        place::{Provider, ProviderKind},
+        place::{Provider, ProviderKind, Region},
         value::Cidr,
     },
     secret::SecretRef,
@@ -32,7 +32,6 @@ pub(super) fn check(spec: &Spec) -> Vec<Issue> {
     }
     networks(spec, &mut issues);
     argocd(spec, &mut issues);
-    addons(spec, &mut issues);
     residency(spec, &mut issues);
     issues
 }
@@ -75,6 +74,13 @@ fn git(spec: &Spec, issues: &mut Vec<Issue>) {
     };
     let played = |cluster: &Cluster| kind_of(spec, cluster).is_some_and(|kind| kind.as_str() == "sandbox");
     if !spec.clusters.is_empty() && spec.clusters.iter().all(played) {
+        return;
+    }
+    // The container engine of kind brings a folder of this machine to the pods beside it.
+    let brought = crate::model::git_folder(spec).and_then(|folder| {
+        spec.clusters.iter().find(|cluster| *cluster.name == *folder.cluster).and_then(|it| kind_of(spec, it))
+    });
+    if brought.is_some_and(|kind| kind.as_str() == "kind") {
         return;
     }
     let message = "Argo CD cannot reach this URL from inside a cluster";
@@ -247,48 +253,45 @@ fn argocd(spec: &Spec, issues: &mut Vec<Issue>) {
     }
 }
 
-fn addons(spec: &Spec, issues: &mut Vec<Issue>) {
-    for (index, addon) in spec.addons.iter().enumerate() {
-        let Addon::Detailed(detail) = addon else { continue };
-        let retired =
-            detail.controller.as_ref().is_some_and(|controller| controller.as_str() == "ingress-nginx");
-        if retired && detail.support_ack_expires.is_none() {
-            issues.push(
-                Issue::error(
-                    code::LIMIT,
-                    format!("spec.addons[{index}].controller"),
-                    "ingress-nginx was retired in March 2026 and gets no security fixes any more",
-                )
-                .hint("choose another controller, or write `supportAckExpires: YEAR-MONTH-DAY` to accept it until then"),
-            );
-        }
-    }
-}
-
+/// S0-50: a tenant's home, cells and backups are where its data may be.
 fn residency(spec: &Spec, issues: &mut Vec<Issue>) {
     let cells = crate::model::cells(spec);
-    let geo = |region: &str| {
-        spec.regions.iter().find(|known| *known.name == *region).map(|known| known.geo.as_str())
-    };
+    let region = |name: &str| spec.regions.iter().find(|known| *known.name == *name);
+    let store = spec.backup.as_ref().and_then(|backup| region(backup.store.region.as_deref()?));
     for (index, tenant) in spec.tenancy.iter().flat_map(|tenancy| &tenancy.tenants).enumerate() {
         if tenant.residency.is_empty() {
             continue;
         }
-        for (at, name) in tenant.cells.iter().enumerate() {
-            let Some(cell) = cells.iter().find(|cell| cell.name == **name) else { continue };
-            let place = cell.region.as_deref().and_then(geo);
-            if place.is_some_and(|place| tenant.residency.iter().any(|geo| geo.as_str() == place)) {
-                continue;
-            }
-            let message = format!(
-                "the data of `{}` may not be in the cell `{name}`, which is in `{}`",
-                tenant.name,
-                place.unwrap_or("no known region")
-            );
+        let may_be = |place: &Region| {
+            tenant.residency.iter().any(|geo| *geo == place.geo || place.residency.contains(geo))
+        };
+        let mut refuse = |path: String, message: String| {
             let allowed: Vec<&str> = tenant.residency.iter().map(|geo| geo.as_str()).collect();
-            issues.push(
-                Issue::error(code::RESIDENCY, format!("spec.tenancy.tenants[{index}].cells[{at}]"), message)
-                    .hint(format!("its residency is: {}", allowed.join(", "))),
+            let hint = format!("its residency is: {}", allowed.join(", "));
+            issues.push(Issue::error(code::RESIDENCY, path, message).hint(hint));
+        };
+        let name = &tenant.name;
+        for (at, own) in tenant.cells.iter().enumerate() {
+            let Some(cell) = cells.iter().find(|cell| cell.name == **own) else { continue };
+            let place = cell.region.as_deref().and_then(region);
+            if !place.is_some_and(may_be) {
+                let place = place.map_or("no known region", |place| place.geo.as_str());
+                refuse(
+                    format!("spec.tenancy.tenants[{index}].cells[{at}]"),
+                    format!("the data of `{name}` may not be in the cell `{own}`, which is in `{place}`"),
+                );
+            }
+        }
+        if let Some(home) = tenant.region.as_deref().and_then(region).filter(|home| !may_be(home)) {
+            refuse(
+                format!("spec.tenancy.tenants[{index}].region"),
+                format!("the home of `{name}` is `{}`, where its data may not be", home.name),
+            );
+        }
+        if let Some(store) = store.filter(|store| !may_be(store)) {
+            refuse(
+                "spec.backup.store.region".to_owned(),
+                format!("the backups of `{name}` would be in `{}`, where its data may not be", store.name),
             );
         }
     }

@@ -1,13 +1,8 @@
-//! Whether backups can meet their objectives, and limits on secrets, logs and zones.
+//! Whether backups can meet their objectives and outlive what they save, and limits on secrets, logs and zones.
 
 use crate::{
-    cron,
-    platform::{
-        Duration, Spec,
-        backup::{Backup, Objective, Schedule, Volumes},
-        operate::Framework,
-        tenancy::Pattern,
-    },
+    model::{self, Objective},
+    platform::{Duration, Spec, backup::Backup, operate::Framework, value::Retention},
     source::{Issue, code},
 };
 
@@ -17,11 +12,9 @@ const MAX_SECRET_AGE: Duration = Duration::from_hours(90 * 24);
 pub(super) fn check(spec: &Spec) -> Vec<Issue> {
     let mut issues = Vec::new();
     if let Some(backup) = &spec.backup {
-        for (index, objective) in backup.objectives.iter().enumerate() {
-            if objective.waiver.is_none() {
-                issues.extend(feasible(spec, backup, index, objective));
-            }
-        }
+        let objectives = model::objectives(spec, backup);
+        issues.extend(objectives.iter().enumerate().filter_map(|(index, said)| feasible(said, index)));
+        store(spec, backup, &mut issues);
     }
     secrets(spec, &mut issues);
     logs(spec, &mut issues);
@@ -29,67 +22,43 @@ pub(super) fn check(spec: &Spec) -> Vec<Issue> {
     issues
 }
 
-/// How much can be lost at worst, and by what; nothing when nothing saves it.
-fn worst_loss(spec: &Spec, backup: &Backup, class: &str) -> Option<Option<(Duration, String)>> {
-    let least = |fits: &dyn Fn(&Schedule) -> bool| {
-        let saving =
-            backup.schedules.iter().filter(|schedule| schedule.volumes != Volumes::None && fits(schedule));
-        let gaps = saving.filter_map(|schedule| {
-            let gap = cron::Schedule::parse(&schedule.cron)?.longest_gap()?;
-            Some((gap, format!("the schedule `{}`", schedule.name)))
-        });
-        gaps.min_by_key(|(gap, _)| *gap)
-    };
-    match class {
-        // Both are in Git, where every commit is kept.
-        "config" | "stateless" => None,
-        "database" => {
-            let database = backup.database.as_ref();
-            let log = database.filter(|database| database.pitr).and_then(|database| database.wal_archive_max);
-            let dump = database.and_then(|database| database.logical.as_ref()).and_then(|logical| {
-                Some((cron::Schedule::parse(&logical.cron)?.longest_gap()?, "the dumps".to_owned()))
-            });
-            let log = log.map(|longest| (longest, "`database.walArchiveMax`".to_owned()));
-            Some([log, dump, least(&|_| true)].into_iter().flatten().min_by_key(|(loss, _)| *loss))
-        }
-        "volume" => Some(least(&|_| true)),
-        tenant => {
-            let name = tenant.strip_prefix("tenant/")?;
-            let tenancy = spec.tenancy.as_ref()?;
-            let tenant = tenancy.tenants.iter().find(|tenant| *tenant.name == *name)?;
-            let isolation = tenant.isolation.unwrap_or(tenancy.pattern);
-            let cells = crate::model::cells(spec);
-            let environments: Vec<&str> = cells
-                .iter()
-                .filter(|cell| tenant.cells.iter().any(|name| **name == *cell.name))
-                .map(|cell| cell.environment.as_str())
-                .collect();
-            Some(least(&|schedule: &Schedule| {
-                let tier = schedule.tiers.is_empty()
-                    || environments
-                        .iter()
-                        .all(|environment| schedule.tiers.iter().any(|tier| **tier == **environment));
-                let kind = schedule.isolation.is_none_or(|only: Pattern| only == isolation);
-                tier && kind && schedule.namespaces.is_empty()
-            }))
-        }
+///
+fn feasible(objective: &Objective, index: usize) -> Option<Issue> {
+    if objective.feasible || objective.waiver.is_some() {
+        return None;
     }
-}
-
-fn feasible(spec: &Spec, backup: &Backup, index: usize, objective: &Objective) -> Option<Issue> {
-    let path = format!("spec.backup.objectives[{index}].rpo");
-    let class = &objective.class;
-    let allowed = minutes(objective.rpo);
-    let message = match worst_loss(spec, backup, class)? {
-        Some((loss, _)) if loss <= objective.rpo => return None,
-        Some((loss, by)) => {
+    let (class, allowed) = (&objective.class, minutes(objective.rpo));
+    let message = match (objective.loss, &objective.saved_by) {
+        (Some(loss), Some(by)) => {
             format!("`{class}` may lose {allowed} at most, and {by} lets {} be lost", minutes(loss))
         }
-        None => format!("`{class}` may lose {allowed} at most, and nothing saves it"),
+        _ => format!("`{class}` may lose {allowed} at most, and nothing saves it"),
     };
+    let path = format!("spec.backup.objectives[{index}].rpo");
     Some(Issue::error(code::INFEASIBLE, path, message).hint(
         "save more often (`schedules` with `volumes`, `database.walArchiveMax`), allow more, or write a `waiver:` with the reason",
     ))
+}
+
+/// Whether the store of backups outlives the region it saves, for what has data to lose.
+fn store(spec: &Spec, backup: &Backup, issues: &mut Vec<Issue>) {
+    let store = &backup.store;
+    let Some(region) = store.region.as_ref().filter(|_| !store.cross_region && !store.offsite) else {
+        return;
+    };
+    if !spec.clusters.iter().all(|cluster| cluster.region.as_ref() == Some(region)) {
+        return;
+    }
+    let kept = |class: &str| matches!(class, "config" | "stateless");
+    let data = backup.objectives.iter().find(|said| !kept(&said.class) && said.waiver.is_none());
+    if let Some(data) = data {
+        let message = format!("`{}` is saved in `{region}`, the only region of the clusters", data.class);
+        issues.push(
+            Issue::error(code::STORE, "spec.backup.store.region", message).hint(
+                "choose another region, or write `crossRegion: true` or `offsite: true` where that is so",
+            ),
+        );
+    }
 }
 
 fn minutes(length: Duration) -> String {
@@ -116,23 +85,39 @@ fn secrets(spec: &Spec, issues: &mut Vec<Issue>) {
     }
 }
 
+/// The data model's rule on audit logs: kept as long as the strictest framework asks, tenants' own included.
 fn logs(spec: &Spec, issues: &mut Vec<Issue>) {
-    let Some(compliance) = &spec.compliance else { return };
     // Days as the seed systems keep them: seven years, and six for HIPAA (45 CFR 164.316).
     let days = |framework: &Framework| match framework {
         Framework::Soc2 | Framework::Iso27001 => 2555,
         Framework::Hipaa => 2190,
     };
-    let needed = compliance.frameworks.iter().map(days).max().unwrap_or(0);
-    if compliance.audit.as_ref().is_some_and(|audit| audit.retention_days < needed) {
+    let platform = spec.compliance.iter().flat_map(|compliance| &compliance.frameworks);
+    let tenants = spec.tenancy.iter().flat_map(|tenancy| &tenancy.tenants);
+    let Some(needed) = platform.chain(tenants.flat_map(|tenant| &tenant.compliance)).map(days).max() else {
+        return;
+    };
+    let audit = spec.compliance.as_ref().and_then(|compliance| compliance.audit.as_ref());
+    let metrics = spec.observability.as_ref().and_then(|said| said.retention.as_ref());
+    let others = metrics.and_then(|said| said.audit.as_ref()).map(Retention::days);
+    let hint = format!("the frameworks ask for {needed} days");
+    if audit.is_none() {
+        let path = if spec.compliance.is_some() { "spec.compliance" } else { "spec" };
+        let message = "a framework asks for audit logs, and nothing says how long they are kept";
         issues.push(
-            Issue::error(
-                code::LIMIT,
-                "spec.compliance.audit.retentionDays",
-                "the audit log is not kept long enough",
-            )
-            .hint(format!("the frameworks ask for {needed} days")),
+            Issue::error(code::LIMIT, path, message)
+                .hint(format!("write `compliance: {{audit: {{retentionDays: {needed}}}}}`")),
         );
+    }
+    let kept = [
+        ("spec.compliance.audit.retentionDays", audit.map(|audit| u64::from(audit.retention_days))),
+        ("spec.observability.retention.audit", others),
+    ];
+    for (path, kept) in kept {
+        if kept.is_some_and(|kept| kept < needed) {
+            let message = "the audit log is not kept long enough";
+            issues.push(Issue::error(code::LIMIT, path, message).hint(hint.clone()));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The walk of the file along the JSON Schema of the types.
 //!
 //! It reads the part of JSON Schema that schemars writes for our types, and some words of our own: `x-refused` (values
-//! that are known and not taken, with the reason), and the formats of [`crate::platform::value`].
+//! that are known and not taken, with the reason), `x-hint` (what to write instead of a text without the form), and the formats of [`crate::platform::value`].
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -37,14 +37,26 @@ const REFUSED: [(&str, &str); 2] = [
 
 /// Checks the whole file against the schema of [`crate::platform::Platform`].
 pub(crate) fn check(tree: &Tree, schema: &Value) -> Checked {
+    walk(&tree.root, schema, "", false)
+}
+
+/// Checks a part of the file against a schema that others wrote: as JSON Schema has it, a map without `additionalProperties`
+/// may hold more than its schema names.
+pub(crate) fn check_part(node: &Node, schema: &Value, path: &str) -> Checked {
+    walk(node, schema, path, true)
+}
+
+fn walk(node: &Node, schema: &Value, path: &str, open: bool) -> Checked {
     let mut checker =
-        Checker { schema, issues: Vec::new(), damaged: BTreeSet::new(), patterns: HashMap::new() };
-    let value = checker.value(&tree.root, schema, "").unwrap_or_else(|| shape::harmless(schema, schema));
+        Checker { schema, open, issues: Vec::new(), damaged: BTreeSet::new(), patterns: HashMap::new() };
+    let value = checker.value(node, schema, path).unwrap_or_else(|| shape::harmless(schema, schema));
     Checked { value, issues: checker.issues, damaged: checker.damaged }
 }
 
 struct Checker<'s> {
     schema: &'s Value,
+    /// Maps are open unless their schema closes them.
+    open: bool,
     issues: Vec<Issue>,
     damaged: BTreeSet<String>,
     patterns: HashMap<&'s str, Option<Regex>>,
@@ -98,7 +110,11 @@ impl<'s> Checker<'s> {
             let inner = join(path, &entry.key);
             let known = properties.and_then(|known| known.get(&entry.key));
             let Some(schema) = known.or_else(|| self.schema_of_key(entry, schema, &inner)) else {
-                if properties.is_some() {
+                let says_more = ["additionalProperties", "patternProperties"];
+                if self.open && says_more.iter().all(|word| schema.get(word).is_none()) {
+                    let value = self.free(&entry.value, &entry.key, &inner);
+                    out.insert(entry.key.clone(), value);
+                } else if self.open || properties.is_some() {
                     meant.extend(self.unknown_key(entry, properties.into_iter().flat_map(Map::keys), &inner));
                 }
                 continue;
@@ -183,6 +199,7 @@ impl<'s> Checker<'s> {
         let hint = match &near {
             Some(near) => format!("did you mean `{near}`?"),
             None if entry.key == "<<" => "merge keys are not read; write the keys out".to_owned(),
+            None if known.is_empty() => "nothing can be said here; leave it out".to_owned(),
             None => {
                 let mut names: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
                 names.sort_unstable();
@@ -362,6 +379,7 @@ impl<'s> Checker<'s> {
         let pattern = schema.get("pattern").and_then(Value::as_str);
         let fits = pattern.is_none_or(|pattern| self.matches(pattern, text));
         if let Err((code, message, hint)) = form(text, format, pattern, fits) {
+            let hint = schema.get("x-hint").and_then(Value::as_str).map_or(hint, str::to_owned);
             self.issues.push(Issue::error(code, path, message).hint(hint).at(node.at));
             return None;
         }

@@ -60,3 +60,23 @@ pub(crate) const DISAGREE: Code = Code::new("P0027");
 pub(crate) const LIMIT: Code = Code::new("P0028");
 /// A delivery contradicts itself.
 pub(crate) const DELIVERY: Code = Code::new("P0029");
+/// An add-on cannot be as described.
+pub(crate) const ADDON: Code = Code::new("P0031");
+/// Something needs an add-on that is not there.
+pub(crate) const NEEDS_ADDON: Code = Code::new("P0032");
+/// A tenant would not be kept apart as it asks.
+pub(crate) const ISOLATION: Code = Code::new("P0033");
+/// Traffic cannot be shared out as described.
+pub(crate) const TRAFFIC: Code = Code::new("P0034");
+/// Backups would be lost together with what they save.
+pub(crate) const STORE: Code = Code::new("P0035");
+/// Where images come from contradicts itself, or is no longer kept.
+pub(crate) const TRUST: Code = Code::new("P0036");
+/// Who may log in is said too widely.
+pub(crate) const LOGIN: Code = Code::new("P0037");
+/// The way of secrets contradicts itself.
+pub(crate) const SECRET_WAY: Code = Code::new("P0038");
+/// A version of Kubernetes is not supported.
+pub(crate) const KUBERNETES: Code = Code::new("P0039");
+/// A contract would not be the same everywhere.
+pub(crate) const CONTRACT: Code = Code::new("P0040");

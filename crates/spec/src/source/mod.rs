@@ -15,9 +15,9 @@ mod secrets;
 mod shape;
 mod yaml;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, check_part};
 pub(crate) use form::is_dns_name;
-pub(crate) use yaml::{Position, Tree};
+pub(crate) use yaml::{Kind, Node, Position, Tree};
 
 use crate::{
     Code,

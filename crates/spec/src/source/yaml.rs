@@ -71,6 +71,17 @@ impl Tree {
 
     /// The place of a path such as `spec.clusters[0].name`, or of the nearest thing around it.
     pub(crate) fn locate(&self, path: &str) -> Position {
+        self.nearest(path).0.at
+    }
+
+    /// What stands at a path.
+    pub(crate) fn at(&self, path: &str) -> Option<&Node> {
+        let (node, rest) = self.nearest(path);
+        rest.is_empty().then_some(node)
+    }
+
+    /// What stands nearest to a path, and how much of the path is left there.
+    fn nearest<'p>(&self, path: &'p str) -> (&Node, &'p str) {
         let mut node = &self.root;
         let mut rest = path;
         loop {
@@ -88,7 +99,7 @@ impl Tree {
             };
             match next {
                 Some((child, after)) => (node, rest) = (child, after),
-                None => return node.at,
+                None => return (node, rest),
             }
         }
     }

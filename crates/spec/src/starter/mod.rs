@@ -6,17 +6,14 @@ use std::path::Path;
 pub const STARTERS: [&str; 3] = ["sandbox", "kind", "existing"];
 
 /// A commented `platform.yaml` for the blueprint `starter` on that provider, or nothing when there is none for it.
-/// `state` is the state directory: the sandbox has its Git repositories below it.
+/// `state` is the state directory: its Git repositories are below it.
 ///
 /// # Guarantees
 /// It passes [`crate::parse`] without findings.
 pub fn starter(provider: &str, state: &Path) -> Option<String> {
     match provider {
-        "sandbox" => {
-            let folder = state.join("sandbox").display().to_string();
-            Some(include_str!("sandbox.yaml").replace("{sandbox}", &folder))
-        }
-        "kind" => Some(include_str!("kind.yaml").to_owned()),
+        "sandbox" => Some(within(include_str!("sandbox.yaml"), &state.join("sandbox"))),
+        "kind" => Some(within(include_str!("kind.yaml"), state)),
         "existing" => Some(include_str!("existing.yaml").to_owned()),
         _ => None,
     }
@@ -28,12 +25,13 @@ pub fn starter(provider: &str, state: &Path) -> Option<String> {
 /// It passes [`crate::parse_emulated`] without findings.
 pub fn emulated(provider: &str, state: &Path) -> Option<String> {
     match provider {
-        "kind" => {
-            let folder = state.join("sandbox").display().to_string();
-            Some(include_str!("kind-emulated.yaml").replace("{sandbox}", &folder))
-        }
+        "kind" => starter(provider, &state.join("sandbox")),
         other => starter(other, state),
     }
+}
+
+fn within(text: &str, folder: &Path) -> String {
+    text.replace("{folder}", &folder.display().to_string())
 }
 
 #[cfg(test)]
