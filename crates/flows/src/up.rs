@@ -274,6 +274,19 @@ impl Site<'_> {
 }
 
 fn publish(plan: &mut Draft, wish: &Wish, repository: Repository) -> StepId {
+    let mut input = json!({
+        "repository": repository,
+        "owner": wish.model.platform,
+        "tree": wish.trees.get(&repository.name),
+        "message": format!("platform {}: spec {}", wish.model.platform, &wish.model.spec_digest[..12]),
+        "when": wish.revision,
+        "known": wish.known_commit(&repository),
+        "overwrite_edits": wish.overwrite_edits,
+    });
+    // On a server somebody else may have a platform of such a name.
+    if repository.push_url.starts_with("file://") && !wish.gone.is_empty() {
+        input["gone"] = json!(wish.gone);
+    }
     plan.step(
         format!("repository/{}", repository.name),
         format!("publish `{}`", repository.name),
@@ -281,15 +294,7 @@ fn publish(plan: &mut Draft, wish: &Wish, repository: Repository) -> StepId {
         &[],
         Pace::QUICK,
         Retry::R1,
-        json!({
-            "repository": repository,
-            "owner": wish.model.platform,
-            "tree": wish.trees.get(&repository.name),
-            "message": format!("platform {}: spec {}", wish.model.platform, &wish.model.spec_digest[..12]),
-            "when": wish.revision,
-            "known": wish.known_commit(&repository),
-            "overwrite_edits": wish.overwrite_edits,
-        }),
+        input,
     )
 }
 

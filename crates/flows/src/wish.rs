@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use platform_blueprint::{Blueprint, BlueprintError, LeafApplication, Trees};
 use platform_engine::plan::ledger_digest;
-use platform_provider::{Bucket, ClusterRequest, Resource, resource};
+use platform_provider::{Bucket, ClusterRequest, GitFolder, Resource, resource};
 use platform_spec::{
     Class, Code, Failure, PlatformName, StepId,
     event::LedgerEntry,
@@ -25,6 +25,8 @@ pub struct Wish {
     pub ledger: Vec<LedgerEntry>,
     /// The time that commits bear: when the spec was last revised.
     pub revision: Timestamp,
+    /// Platforms that were removed from here: what they have left in repositories of this machine belongs to nobody.
+    pub gone: Vec<String>,
     /// Whether edits by people at rendered paths may be overwritten.
     pub overwrite_edits: bool,
     pub(crate) resources: BTreeMap<String, Vec<Resource>>,
@@ -50,7 +52,7 @@ pub struct Rendered {
 pub async fn render(doors: &Doors, model: &Model) -> Result<Rendered, Failure> {
     let blueprint = Blueprint::embedded(&model.blueprint.name)?;
     let mut artifacts = BTreeMap::new();
-    for needed in blueprint.needed_artifacts() {
+    for needed in blueprint.needed_artifacts(model) {
         let bytes = doors.artifacts.get(&needed.name, &needed.version).await?;
         artifacts.insert(needed.name.clone(), bytes);
     }
@@ -122,6 +124,7 @@ impl Wish {
             model,
             ledger,
             revision,
+            gone: Vec::new(),
             overwrite_edits: false,
             resources,
             self_contained,
@@ -182,6 +185,7 @@ pub fn reach(model: &Model, cluster: &model::Cluster) -> Reach {
         tags: model.labels.clone(),
         life: model.life.clone().or_else(|| cluster.life.clone()),
         bucket: bucket(model),
+        git: git_folder(model, cluster),
     };
     Reach { provider: implementation(model, &cluster.provider.kind), request }
 }
@@ -192,14 +196,29 @@ fn bucket(model: &Model) -> Option<Bucket> {
     store.comes_along().then(|| Bucket { name: store.bucket.clone(), region: store.region.clone() })
 }
 
-/// A model with what only its providers know: where the stores are that they bring along. Changes nothing outside.
+/// The folder that Argo CD pulls from, where the spec leaves it to the surroundings of its cluster.
+fn git_folder(model: &Model, cluster: &model::Cluster) -> Option<GitFolder> {
+    let folder = model.git.folder.as_ref().filter(|folder| folder.cluster == cluster.name)?;
+    let image = format!("quay.io/argoproj/argocd:v{}", model.argocd.version.trim_start_matches('v'));
+    Some(GitFolder { path: folder.path.clone(), image })
+}
+
+/// A model with what only its providers know: where the stores are that they bring along, and where Argo CD pulls from. Changes
+/// nothing outside.
 ///
 /// # Errors
 /// What a provider refuses to say.
 pub async fn settled(doors: &Doors, mut model: Model) -> Result<Model, Failure> {
     for at in 0..model.clusters.len() {
         let reach = reach(&model, &model.clusters[at]);
-        model.clusters[at].store = doors.provider(&reach.provider)?.store(&reach.request).await?;
+        // One that this program lacks has nothing to say; who needs more of it than files refuses.
+        let Ok(provider) = doors.provider(&reach.provider) else { continue };
+        model.clusters[at].store = provider.store(&reach.request).await?;
+        if reach.request.git.is_some()
+            && let Some(base) = provider.git(&reach.request).await?
+        {
+            model.pull_from(&base);
+        }
     }
     Ok(model)
 }

@@ -218,7 +218,18 @@ pub trait Provider: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The keys of that store, as `KEY:SECRET`. They are made with it, and are nowhere but there.
+    /// The URL below which pods of the cluster pull what is in `cluster.git`; `None` when this provider brings no folders to pods,
+    /// or when its pods reach them as they are.
+    ///
+    /// # Guarantees
+    /// As for [`Provider::store`].
+    /// # Errors
+    /// As for [`Provider::resources`].
+    async fn git(&self, _cluster: &ClusterRequest) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    /// The keys of the store, as `KEY:SECRET`. They are made with it, and are nowhere but there.
     ///
     /// # Guarantees
     /// As for [`Provider::access`].

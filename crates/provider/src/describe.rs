@@ -21,7 +21,8 @@ pub struct Description {
     /// Credentials it wants.
     #[serde(default)]
     pub credentials: Vec<Need>,
-    /// JSON Schema of its `config` section; `null` when it takes none.
+    /// JSON Schema of its `config` section, by which the section is checked before the provider is asked for anything; `null` when it
+    /// does not say. `format: secret-ref` is a handle of a secret, `x-hint` what to write instead of a text that does not fit.
     #[serde(default)]
     pub config_schema: Value,
 }

@@ -34,7 +34,7 @@ pub use contract::Provider;
 pub use describe::{Capabilities, Description};
 pub use life::{Claim, Life, ReapCall, SearchRequest};
 pub use reply::{Ailment, Ensured, Observation, Owned, Ownership, Removed, Thing, Wait};
-pub use request::{Bucket, ClusterRequest, InventoryRequest, ResourceCall, ZoneRequest};
+pub use request::{Bucket, ClusterRequest, GitFolder, InventoryRequest, ResourceCall, ZoneRequest};
 pub use resource::{Resource, Retry};
 pub use secrecy::{ExposeSecret, SecretString};
 

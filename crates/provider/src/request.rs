@@ -42,6 +42,18 @@ pub struct ClusterRequest {
     /// The bucket that its backups need and that the provider is to bring along, when the spec names no store of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<Bucket>,
+    /// The folder of Git repositories on this machine that its pods are to reach, when the spec says no address at which they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitFolder>,
+}
+
+/// A folder of bare Git repositories.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitFolder {
+    /// Where it is on this machine. It need not be there yet.
+    pub path: String,
+    /// An image with `git` that the cluster needs anyway.
+    pub image: String,
 }
 
 /// A bucket that a cluster needs.
@@ -127,6 +139,7 @@ impl ClusterRequest {
             tags: BTreeMap::new(),
             life: None,
             bucket: None,
+            git: None,
         }
     }
 

@@ -186,7 +186,7 @@ impl Provider for Existing {
                 "type": "object",
                 "additionalProperties": false,
                 "properties": {
-                    "kubeconfigRef": {"type": "string", "description": "handle of the kubeconfig: file:PATH, env:NAME, …"},
+                    "kubeconfigRef": {"type": "string", "format": "secret-ref", "description": "handle of the kubeconfig: file:PATH, env:NAME, …"},
                     "context": {"type": "string", "description": "which context; the current one when left out"},
                 },
             }),

@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub there: bool,
     /// Why the cluster that is there is not ours.
     pub foreign: Option<String>,
+    /// The network that the configuration names, when the engine does not have it.
+    pub no_network: Option<String>,
 }
 
 /// The oldest kind: since then its nodes enforce network policies.
@@ -55,6 +57,13 @@ pub(crate) fn findings(wish: &Wish<'_>, facts: &Facts) -> Vec<Finding> {
         error(
             refused(Code::new("P1005"), Class::Config, format!("there is a kind cluster `{}` already: {why}", wish.stem()))
                 .hint(format!("if nobody needs it: `kind delete cluster --name {}`; else give the platform or the cluster another name", wish.stem())),
+        );
+    }
+    if let Some(name) = &facts.no_network {
+        // kind would make it, without a word of whose it is, and nobody would remove it.
+        error(
+            refused(Code::new("P1017"), Class::Config, format!("{engine} has no network `{name}`"))
+                .hint(format!("make it: `{engine} network create {name}`; or leave `network` out: then the cluster gets one of its own")),
         );
     }
     if version(&facts.kind).is_none_or(|version| version < OLDEST_KIND) {
@@ -91,6 +100,9 @@ pub(crate) fn findings(wish: &Wish<'_>, facts: &Facts) -> Vec<Finding> {
                 .hint(format!("{hint}; or choose the engine of this machine: `docker context use default`, `unset DOCKER_HOST`; or run `platform` over there")),
         );
     }
+    if let (Some(place), Some(folder)) = (remote, &wish.request.git) {
+        error(crate::git::is_elsewhere(wish, folder, place));
+    }
     if engine != "docker" && !wish.config.images.names.is_empty() {
         error(
             refused(
@@ -101,7 +113,7 @@ pub(crate) fn findings(wish: &Wish<'_>, facts: &Facts) -> Vec<Finding> {
             .hint(format!("save them (`{engine} save --output FILE IMAGE…`), and name the file in `images.archives`")),
         );
     }
-    let rootless = about.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    let rootless = about.has("rootless");
     if rootless && about.cgroup_version == "1" {
         error(
             refused(
@@ -235,7 +247,7 @@ fn is_local(place: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use platform_provider::ClusterRequest;
+    use platform_provider::{ClusterRequest, GitFolder};
     use serde_json::json;
 
     use super::*;
@@ -260,6 +272,7 @@ mod tests {
             },
             there: false,
             foreign: None,
+            no_network: None,
         }
     }
 
@@ -279,8 +292,9 @@ mod tests {
     #[test]
     fn each_trouble_is_an_error_with_a_command_that_helps() {
         type Trouble = (fn(&mut Facts), &'static str, &'static str);
-        let troubles: [Trouble; 12] = [
+        let troubles: [Trouble; 13] = [
             (|f| f.foreign = Some("a container".into()), "P1005", "kind delete cluster --name demo-eu"),
+            (|f| f.no_network = Some("none".into()), "P1017", "docker network create none"),
             (|f| f.kind = "0.23.0".into(), "P1003", "go install"),
             (|f| f.kind = "nonsense".into(), "P1003", "go install"),
             (|f| f.about.server_version = "19.03.1".into(), "P1001", "docs.docker.com"),
@@ -331,6 +345,22 @@ mod tests {
         ] {
             assert_eq!(codes(refused.clone()), ["P1011"], "{refused}");
         }
+    }
+
+    #[test]
+    fn a_folder_of_this_machine_is_not_brought_to_another() {
+        let mut request = ClusterRequest::new("demo", "eu", "here");
+        request.config = json!({ "apiServerAddress": "10.0.0.5" });
+        request.git = Some(GitFolder { path: "/srv/git".into(), image: "git:1".into() });
+        let wish = Wish::read(&request).expect("a good request");
+        assert_eq!(findings(&wish, &good()), []);
+        let found = findings(&wish, &Facts { place: Some("tcp://10.0.0.5:2375".into()), ..good() });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].code.as_str() == "P1050"
+                && found[0].hint.as_ref().is_some_and(|it| it.contains("inClusterUrl")),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! addresses have changed put their own files right as they start; the API stays at its port of this machine.
 
 use jiff::Timestamp;
-use platform_provider::{Ailment, Observation, progress};
+use platform_provider::{Ailment, Observation, SecretString, progress};
+use platform_spec::Failure;
 
 use crate::{
     cluster::ControlPlane,
     engine::Container,
+    kubeconfig::Merged,
     refusal::Refusal,
     standing::Standing,
     wish::{CLUSTER_LABEL, PLATFORM_LABEL, Wish},
@@ -42,11 +44,27 @@ pub(crate) async fn found(cluster: &ControlPlane<'_>) -> Result<Vec<Ailment>, Re
     Ok(found)
 }
 
-/// What the entry in the user's kubeconfig says.
-pub(crate) fn of_entry(entry: &Observation) -> Option<Ailment> {
-    let Observation::Present { differs: Some(how), .. } = entry else { return None };
-    let what = format!("the entry in your kubeconfig: {how}");
-    Some(Ailment { what, cure: Some("put it right".to_owned()), lames: false })
+/// What is wrong with the entry in the user's kubeconfig, when the spec asks for one. `said` is how the cluster is reached.
+///
+/// # Errors
+/// When the file cannot be looked at.
+pub(crate) fn of_entry(entry: &Merged<'_>, said: &SecretString) -> Result<Option<Ailment>, Failure> {
+    let ailment = |what: String, cure: Option<&str>| {
+        let what = format!("the entry in your kubeconfig: {what}");
+        Ok(Some(Ailment { what, cure: cure.map(str::to_owned), lames: false }))
+    };
+    if !entry.is_asked_for() {
+        return Ok(None);
+    }
+    // What putting it in would be refused, putting it right would be refused, too.
+    if let Some(refusal) = entry.ahead() {
+        return ailment(refusal.causes.join(": "), None);
+    }
+    match entry.look(Some(said))? {
+        Observation::Absent => ailment("it is not there".to_owned(), Some("put it in")),
+        Observation::Present { differs: Some(how), .. } => ailment(how, Some("put it right")),
+        _ => Ok(None),
+    }
 }
 
 /// Starts what stands still of a cluster that is whole.

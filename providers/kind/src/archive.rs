@@ -8,19 +8,38 @@ use std::{
 };
 
 use platform_spec::{Class, Code, Failure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::config::Archive;
 
 /// An image of an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Held {
     /// Its names, as they stand in the archive.
     pub names: Vec<String>,
     /// The digest of its configuration: what the runtime of nodes calls its id.
     pub id: String,
+}
+
+/// What was in an archive when it was loaded: the file itself need not stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Loaded {
+    pub archive: Archive,
+    pub held: Vec<Held>,
+}
+
+/// The images of an archive; of one that is not there any more, those that were loaded from it.
+///
+/// # Errors
+/// As [`images`].
+pub(crate) fn known(archive: &Archive, loaded: &[Loaded], deed: &str) -> Result<Vec<Held>, Failure> {
+    let before = loaded.iter().find(|it| it.archive == *archive && !archive.path.exists());
+    match before {
+        Some(before) => Ok(before.held.clone()),
+        None => images(archive, deed),
+    }
 }
 
 /// Documents in an archive are larger than this only when they are something else.

@@ -339,7 +339,7 @@ impl ControlPlane<'_> {
     /// Why the attempt of this run ended too early.
     fn broke_off(&self) -> Failure {
         let words = self.job.last_words();
-        let refusal = Refusal::read("kind", &words.join("\n"));
+        let refusal = Refusal::of_words(self.engine.door, crate::programs::Who::Kind, &words.join("\n"));
         let mut failure =
             refusal.failed(format!("`kind create cluster` broke off for `{}`", self.wish.stem()));
         // Whatever kind did not find, it was not the cluster.

@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub runtime_config: BTreeMap<String, String>,
     pub registry: Option<Registry>,
     pub object_store: ObjectStore,
+    pub git_server: GitServer,
     pub images: Images,
     pub merge_kubeconfig: Option<Merge>,
 }
@@ -123,6 +124,14 @@ impl Default for ObjectStore {
     }
 }
 
+/// What the Git server beside a cluster is run from, when Argo CD pulls from a folder of this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct GitServer {
+    /// An image with `git` and its `git daemon`. Absent: Argo CD's own, which the nodes run anyway.
+    pub image: Option<String>,
+}
+
 /// What the nodes are to have without pulling it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -134,7 +143,7 @@ pub(crate) struct Images {
 }
 
 /// A file with images.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Archive {
     pub path: PathBuf,
@@ -203,49 +212,84 @@ impl Config {
     pub fn schema() -> Value {
         let text = |why: &str| json!({ "type": "string", "description": why });
         let texts = |why: &str| json!({ "type": "array", "items": { "type": "string" }, "description": why });
-        let port = json!({ "type": "integer", "minimum": 1, "maximum": 65535 });
-        json!({
-            "type": "object",
-            "additionalProperties": false,
-            "properties": {
-                "engine": { "enum": ["docker", "podman", "nerdctl"], "description": "Whose containers the nodes are. Absent: the first that is there." },
+        let path = |why: &str| json!({ "type": "string", "pattern": "^/", "x-hint": "write an absolute path", "description": why });
+        let address = |why: &str| json!({ "type": "string", "format": "ip", "description": why });
+        let port =
+            |why: &str| json!({ "type": "integer", "minimum": 1, "maximum": 65535, "description": why });
+        let url = json!({ "type": "string", "pattern": "^https?://[^\" \\n]+$", "x-hint": "write http://… or https://…" });
+        let closed = |required: &[&str], properties: Value| json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties });
+        let with = |mut schema: Value, why: &str| {
+            schema["description"] = why.into();
+            schema
+        };
+        let list = |items: Value, why: &str| json!({ "type": "array", "items": items, "description": why });
+        let by_name = |values: Value, why: &str| json!({ "type": "object", "additionalProperties": values, "description": why });
+        let mapping = closed(
+            &["hostPort", "containerPort"],
+            json!({
+                "hostPort": port("Of this machine."),
+                "containerPort": port("Of the node on which ingress runs."),
+                "listenAddress": address("Where it listens. Absent: as the other ports."),
+                "protocol": { "type": "string", "enum": ["TCP", "UDP", "SCTP"], "description": "Absent: TCP." },
+            }),
+        );
+        let mount = closed(
+            &["hostPath", "containerPath"],
+            json!({
+                "hostPath": path("On the engine's machine."),
+                "containerPath": path("In the nodes."),
+                "readOnly": { "type": "boolean", "description": "Whether nodes may only read. Absent: no." },
+            }),
+        );
+        let registry = closed(
+            &["image"],
+            json!({
+                "image": text("What it is run from."),
+                "port": port("Where it listens, in its container. Absent: 5000."),
+                "hostPort": port("Where people push to, on this machine. Absent: only the cluster reaches it."),
+            }),
+        );
+        let store = closed(
+            &[],
+            json!({
+                "image": text("Of versitygw, with `sh` and `wget`. Absent: that of its makers."),
+                "port": port("Where it listens, in its container. Absent: 7070."),
+            }),
+        );
+        let git = closed(
+            &[],
+            json!({ "image": text("With `git` and its `git daemon`. Absent: Argo CD's own, which the nodes run anyway.") }),
+        );
+        let digest = json!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "x-hint": "write `sha256:` and 64 digits, as `sha256sum` says them", "description": "What the file must be: `sha256:…`." });
+        let archive = closed(&["path"], json!({ "path": path("Where the file is."), "digest": digest }));
+        let images = closed(
+            &[],
+            json!({ "names": texts("Images that the engine has."), "archives": list(archive, "Files of `docker save`.") }),
+        );
+        let merge = json!({ "anyOf": [{ "type": "boolean" }, { "type": "string", "pattern": "^/", "x-hint": "write `true`, or an absolute path" }] });
+        closed(
+            &[],
+            json!({
+                "engine": { "type": "string", "enum": ["docker", "podman", "nerdctl"], "description": "Whose containers the nodes are. Absent: the first that is there." },
                 "image": text("The nodes' image, best with its digest: `kindest/node:v1.36.3@sha256:…`. Absent: by the Kubernetes version, or else kind's own."),
                 "network": text("A network of the engine that is there already. Absent: one is made for the cluster, and removed with it."),
-                "listenAddress": text("Where the ports of this machine listen. Absent: 127.0.0.1."),
-                "apiServerPort": port,
-                "apiServerAddress": text("Where the API listens on the engine's machine, and is reached. Absent: 127.0.0.1; an engine on another machine needs an address of that."),
-                "portMappings": { "type": "array", "description": "Ports besides the cluster's `ports`.", "items": {
-                    "type": "object", "additionalProperties": false, "required": ["hostPort", "containerPort"],
-                    "properties": {
-                        "hostPort": port, "containerPort": port, "listenAddress": text("As above."),
-                        "protocol": { "enum": ["TCP", "UDP", "SCTP"] },
-                    },
-                } },
-                "extraMounts": { "type": "array", "description": "Folders of this machine that every node sees.", "items": {
-                    "type": "object", "additionalProperties": false, "required": ["hostPath", "containerPath"],
-                    "properties": { "hostPath": { "type": "string" }, "containerPath": { "type": "string" }, "readOnly": { "type": "boolean" } },
-                } },
-                "registryMirrors": { "type": "object", "description": "By a registry's name (or `*`), where its images are pulled instead.",
-                    "additionalProperties": { "type": "array", "items": { "type": "string" } } },
+                "listenAddress": address("Where the ports of this machine listen. Absent: 127.0.0.1."),
+                "apiServerPort": port("On which port of the engine's machine the API listens. Absent: a free one."),
+                "apiServerAddress": address("Where the API listens on the engine's machine, and is reached. Absent: 127.0.0.1; an engine on another machine needs an address of that."),
+                "portMappings": list(mapping, "Ports besides the cluster's `ports`."),
+                "extraMounts": list(mount, "Folders of this machine that every node sees."),
+                "registryMirrors": by_name(json!({ "type": "array", "items": url }), "By a registry's name (or `*`), where its images are pulled instead."),
                 "containerdConfigPatches": texts("As in kind's own configuration."),
                 "kubeadmConfigPatches": texts("As in kind's own configuration, for every node."),
-                "featureGates": { "type": "object", "additionalProperties": { "type": "boolean" } },
-                "runtimeConfig": { "type": "object", "additionalProperties": { "type": "string" } },
-                "registry": { "type": "object", "additionalProperties": false, "required": ["image"], "description": "A registry beside the cluster, mirror of nothing, reached by its nodes as `PLATFORM-CLUSTER-registry:PORT`.",
-                    "properties": { "image": { "type": "string" }, "port": port, "hostPort": port } },
-                "objectStore": { "type": "object", "additionalProperties": false, "description": "The object store beside a cluster, made when `backup.store` is `s3-compatible` and names no `endpoint`.",
-                    "properties": { "image": text("Of versitygw, with `sh` and `wget`."), "port": port } },
-                "mergeKubeconfig": { "anyOf": [{ "type": "boolean" }, { "type": "string" }], "description": "Whether the cluster comes into your own kubeconfig, as `kind-PLATFORM-CLUSTER`, until it is removed: `true` for that which kubectl uses, or an absolute path. Absent: it stays apart." },
-                "images": { "type": "object", "additionalProperties": false, "description": "What the nodes are to have without pulling it.",
-                    "properties": {
-                        "names": texts("Images that the engine has."),
-                        "archives": { "type": "array", "description": "Files of `docker save`.", "items": {
-                            "type": "object", "additionalProperties": false, "required": ["path"],
-                            "properties": { "path": text("Absolute."), "digest": text("What the file must be: `sha256:…`.") },
-                        } },
-                    } },
-            },
-        })
+                "featureGates": by_name(json!({ "type": "boolean" }), "As in kind's own configuration."),
+                "runtimeConfig": by_name(json!({ "type": "string" }), "As in kind's own configuration."),
+                "registry": with(registry, "A registry beside the cluster, mirror of nothing, reached by its nodes as `PLATFORM-CLUSTER-registry:PORT`."),
+                "objectStore": with(store, "The object store beside a cluster, made when `backup.store` is `s3-compatible` and names no `endpoint`."),
+                "gitServer": with(git, "The Git server beside a cluster, made when `git.server` is `local`, a `file:` URL, and names no `inClusterUrl`."),
+                "mergeKubeconfig": with(merge, "Whether the cluster comes into your own kubeconfig, as `kind-PLATFORM-CLUSTER`, until it is removed: `true` for that which kubectl uses, or an absolute path. Absent: it stays apart."),
+                "images": with(images, "What the nodes are to have without pulling it."),
+            }),
+        )
     }
 }
 
@@ -263,4 +307,59 @@ pub(crate) fn wrong(why: impl std::fmt::Display) -> Failure {
     )
     .because(why)
     .hint("`platform explain P1004` lists what it may hold")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Something that fits a schema, with every key.
+    fn whole(schema: &Value) -> Value {
+        if let Some(option) = schema["anyOf"].as_array().and_then(|options| options.last()) {
+            return whole(option);
+        }
+        if let Some(word) = schema["enum"].get(0) {
+            return word.clone();
+        }
+        let text = || match (schema["format"].as_str(), schema["pattern"].as_str()) {
+            (Some("ip"), _) => "127.0.0.1".to_owned(),
+            (_, Some(pattern)) if pattern.contains("sha256") => format!("sha256:{}", "a".repeat(64)),
+            (_, Some(pattern)) if pattern.contains("http") => "https://a.example".to_owned(),
+            _ => "/a".to_owned(),
+        };
+        match schema["type"].as_str() {
+            Some("array") => json!([whole(&schema["items"])]),
+            Some("integer") => schema["minimum"].clone(),
+            Some("boolean") => json!(true),
+            Some("object") => match schema["properties"].as_object() {
+                Some(properties) => properties.iter().map(|(key, of)| (key.clone(), whole(of))).collect(),
+                None => json!({ "a.example": whole(&schema["additionalProperties"]) }),
+            },
+            _ => text().into(),
+        }
+    }
+
+    #[test]
+    fn what_the_schema_allows_is_read() {
+        let all = whole(&Config::schema());
+        assert_eq!(all.as_object().map(serde_json::Map::len), Some(FIELDS), "{all:#}");
+        let read = Config::read(&all).unwrap_or_else(|failure| panic!("{failure:?}: {all:#}"));
+        assert!(read.engine.is_some() && read.network.is_some() && read.merge_kubeconfig.is_some());
+        assert_eq!(read.images.archives.len(), 1);
+    }
+
+    /// How many keys there are, by the words of a refusal: it lists what is known.
+    const FIELDS: usize = 18;
+
+    #[test]
+    fn what_is_read_is_in_the_schema() {
+        let refused = Config::deserialize(json!({ "frob": 1 })).expect_err("it is not known").to_string();
+        let (_, known) = refused.split_once("expected one of ").expect("what is known");
+        let known: Vec<&str> = known.split(", ").map(|it| it.trim_matches('`')).collect();
+        let schema = Config::schema();
+        assert_eq!(known.len(), FIELDS);
+        for key in known {
+            assert!(schema["properties"][key].is_object(), "`{key}` is not in the schema");
+        }
+    }
 }

@@ -157,7 +157,7 @@ impl Container {
 }
 
 /// For what takes longer than asking: an image may have to be pulled first.
-pub(crate) const LONG: Duration = Duration::from_secs(280);
+const LONG: Duration = Duration::from_secs(280);
 
 impl Engine<'_> {
     async fn ask(&self, arguments: &[String]) -> Result<String, Refusal> {
@@ -293,6 +293,17 @@ impl Engine<'_> {
         let ended = ended.map_err(|no_answer| Refusal::silent(self.door, Who::Engine, no_answer))?;
         match ended.code {
             Some(0) => Ok(()),
+            _ => Err(Refusal::of(self.door, Who::Engine, &ended)),
+        }
+    }
+
+    /// Makes a container that does not run yet; its id. The arguments are those behind `create`.
+    pub async fn create(&self, arguments: &[String]) -> Result<String, Refusal> {
+        let arguments = with(&["create"], arguments);
+        let ended = self.door.run_within(Who::Engine, &arguments, LONG).await;
+        let ended = ended.map_err(|no_answer| Refusal::silent(self.door, Who::Engine, no_answer))?;
+        match ended.code {
+            Some(0) => Ok(ended.stdout.trim().to_owned()),
             _ => Err(Refusal::of(self.door, Who::Engine, &ended)),
         }
     }

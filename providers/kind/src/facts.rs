@@ -44,6 +44,8 @@ struct PodmanHost {
 #[serde(default)]
 struct PodmanSecurity {
     rootless: bool,
+    #[serde(rename = "selinuxEnabled")]
+    selinux: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -59,6 +61,11 @@ struct PodmanVersion {
 }
 
 impl About {
+    /// Whether it says that of its security: `rootless`, `selinux`.
+    pub fn has(&self, option: &str) -> bool {
+        self.security_options.iter().flatten().any(|it| it.contains(option))
+    }
+
     /// Reads what an engine says about itself. nerdctl says it as Docker does.
     ///
     /// # Errors
@@ -73,7 +80,13 @@ impl About {
             mem_total: host.mem_total,
             processors: host.cpus,
             cgroup_version: host.cgroup_version.trim_start_matches('v').to_owned(),
-            security_options: host.security.rootless.then(|| vec!["name=rootless".to_owned()]),
+            security_options: Some(
+                [(host.security.rootless, "name=rootless"), (host.security.selinux, "name=selinux")]
+                    .into_iter()
+                    .filter(|(has, _)| *has)
+                    .map(|(_, name)| name.to_owned())
+                    .collect(),
+            ),
             docker_root_dir: store.graph_root,
             server_errors: None,
         })
@@ -156,7 +169,7 @@ mod tests {
         });
         let about = About::read("podman", said).expect("it is read");
         assert_eq!((about.processors, about.mem_total >> 30, about.cgroup_version.as_str()), (8, 15, "2"));
-        assert_eq!(about.security_options, Some(vec!["name=rootless".to_owned()]));
+        assert!(about.has("rootless") && !about.has("selinux"));
         assert!(about.docker_root_dir.ends_with("storage"));
         let said = serde_json::json!({ "ServerVersion": "v2.0.3", "MemTotal": 1, "NCPU": 2, "CgroupVersion": "2", "Labels": null });
         assert_eq!(About::read("nerdctl", said).expect("it is read").processors, 2);

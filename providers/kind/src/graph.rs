@@ -11,6 +11,8 @@ pub(crate) const NETWORK: &str = "network";
 pub(crate) const REGISTRY: &str = "registry";
 /// The object store beside it, with its volume.
 pub(crate) const STORE: &str = "object-store";
+/// The Git server beside it.
+pub(crate) const GIT: &str = "git-server";
 /// What its nodes have without pulling it.
 pub(crate) const IMAGES: &str = "images";
 
@@ -20,6 +22,7 @@ pub(crate) enum Part {
     Network,
     Registry,
     Store,
+    Git,
     ControlPlane,
     Images,
     Kubeconfig,
@@ -31,6 +34,7 @@ impl Part {
             Self::Network => NETWORK,
             Self::Registry => REGISTRY,
             Self::Store => STORE,
+            Self::Git => GIT,
             Self::ControlPlane => CONTROL_PLANE,
             Self::Images => IMAGES,
             Self::Kubeconfig => KUBECONFIG,
@@ -42,16 +46,17 @@ impl Part {
     /// # Errors
     /// P0216 for one that there is none of. One that the spec has no more may still have to be removed.
     pub fn of(id: &str) -> Result<Self, Failure> {
-        [Self::Network, Self::Registry, Self::Store, Self::ControlPlane, Self::Images, Self::Kubeconfig]
-            .into_iter()
-            .find(|part| part.id() == id)
-            .ok_or_else(|| {
-                Failure::new(
-                    Code::new("P0216"),
-                    Class::Bug,
-                    format!("the provider `kind` has no resource `{id}`"),
-                )
-            })
+        let (around, inside) = (
+            [Self::Network, Self::Registry, Self::Store, Self::Git],
+            [Self::ControlPlane, Self::Images, Self::Kubeconfig],
+        );
+        around.into_iter().chain(inside).find(|part| part.id() == id).ok_or_else(|| {
+            Failure::new(
+                Code::new("P0216"),
+                Class::Bug,
+                format!("the provider `kind` has no resource `{id}`"),
+            )
+        })
     }
 }
 
@@ -75,6 +80,12 @@ impl Wish<'_> {
         if let Some(bucket) = &self.request.bucket {
             let title = format!("object store beside the cluster, with bucket `{}`", bucket.name);
             let mut resource = on(Resource::new(STORE, &title, Retry::R1).takes(5_000, 900_000));
+            resource.call_timeout_ms = 300_000;
+            resources.push(resource);
+        }
+        if let Some(folder) = &self.request.git {
+            let title = format!("Git server beside the cluster, of `{}`", folder.path);
+            let mut resource = on(Resource::new(GIT, &title, Retry::R1).takes(3_000, 900_000));
             resource.call_timeout_ms = 300_000;
             resources.push(resource);
         }
@@ -107,7 +118,7 @@ impl Wish<'_> {
 
 #[cfg(test)]
 mod tests {
-    use platform_provider::{Bucket, ClusterRequest, resource::order};
+    use platform_provider::{Bucket, ClusterRequest, GitFolder, resource::order};
     use serde_json::json;
 
     use super::*;
@@ -115,9 +126,9 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_is_made() {
         let mut request = ClusterRequest::new("demo", "eu", "here");
-        let mut ids = |config, bucket| {
+        let mut ids = |config, around: Option<(Bucket, GitFolder)>| {
             request.config = config;
-            request.bucket = bucket;
+            (request.bucket, request.git) = around.unzip();
             let resources = Wish::read(&request).expect("a good request").resources();
             let ordered = order("kind", &resources).expect("a good graph");
             ordered.iter().map(|resource| resource.id.clone()).collect::<Vec<_>>()
@@ -126,6 +137,8 @@ mod tests {
         assert_eq!(ids(json!({ "network": "kind" }), None), [CONTROL_PLANE]);
         let all = json!({ "registry": { "image": "registry:3" }, "images": { "names": ["app:1"] }, "mergeKubeconfig": true });
         let bucket = Bucket { name: "backups".into(), region: "eu".into() };
-        assert_eq!(ids(all, Some(bucket)), [NETWORK, REGISTRY, STORE, CONTROL_PLANE, IMAGES, KUBECONFIG]);
+        let folder = GitFolder { path: "/srv/git".into(), image: "git:1".into() };
+        let made = ids(all, Some((bucket, folder)));
+        assert_eq!(made, [NETWORK, REGISTRY, STORE, GIT, CONTROL_PLANE, IMAGES, KUBECONFIG]);
     }
 }

@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    archive,
+    archive::{self, Loaded},
+    config::Archive,
     engine::{Container, Engine},
     graph::IMAGES,
+    job::Job,
     parts::deed,
     programs::Who,
     refusal::Refusal,
@@ -64,7 +66,7 @@ impl Wanted {
 ///
 /// # Errors
 /// P1044 when an archive cannot be read.
-fn wanted(wish: &Wish<'_>, deed: &str) -> Result<Vec<Wanted>, Failure> {
+fn wanted(wish: &Wish<'_>, loaded: &[Loaded], deed: &str) -> Result<Vec<Wanted>, Failure> {
     let images = &wish.config.images;
     let named = images.names.iter().map(|name| Wanted {
         from: name.clone(),
@@ -74,7 +76,7 @@ fn wanted(wish: &Wish<'_>, deed: &str) -> Result<Vec<Wanted>, Failure> {
     });
     let mut all: Vec<Wanted> = named.collect();
     for file in &images.archives {
-        let held = archive::images(file, deed)?;
+        let held = archive::known(file, loaded, deed)?;
         all.extend(held.into_iter().map(|held| Wanted {
             from: file.path.display().to_string(),
             is_archive: true,
@@ -85,11 +87,13 @@ fn wanted(wish: &Wish<'_>, deed: &str) -> Result<Vec<Wanted>, Failure> {
     Ok(all)
 }
 
-/// What is wrong with the archives before anything is changed.
-pub(crate) fn ahead(wish: &Wish<'_>) -> Vec<Failure> {
+/// What is wrong with the archives before anything is changed. `loaded` is what nodes that are there have of them.
+pub(crate) fn ahead(wish: &Wish<'_>, loaded: &[Loaded]) -> Vec<Failure> {
     let deed = deed("load", IMAGES, wish);
     let archives = wish.config.images.archives.iter();
+    let is_read = |file: &Archive| archive::known(file, loaded, &deed).is_ok() && !file.path.exists();
     archives
+        .filter(|file| !is_read(file))
         .filter_map(|file| archive::check(file, &deed).and_then(|()| archive::images(file, &deed)).err())
         .collect()
 }
@@ -135,6 +139,7 @@ pub(crate) async fn look(
     wish: &Wish<'_>,
     engine: &Engine<'_>,
     nodes: &[Container],
+    job: &Job,
 ) -> Result<Observation, Failure> {
     let deed = deed("look at", IMAGES, wish);
     let refused = |refusal: Refusal| refusal.failed(&deed);
@@ -147,7 +152,7 @@ pub(crate) async fn look(
     let outputs = json!({ "names": images.names, "archives": paths });
     let thing = Thing { external_id: first.id.clone(), ownership: Ownership::Owned, outputs };
     // Whoever removes the nodes has no use for an archive; whoever makes them hears of it then.
-    let wanted = match wanted(wish, &deed) {
+    let wanted = match wanted(wish, &job.loaded(), &deed) {
         Ok(wanted) => wanted,
         Err(failure) => {
             let how = failure.causes.first().cloned().unwrap_or(failure.message);
@@ -168,10 +173,12 @@ pub(crate) async fn load(
     wish: &Wish<'_>,
     engine: &Engine<'_>,
     nodes: &[Container],
+    job: &Job,
 ) -> Result<Ensured, Failure> {
     let deed = deed("load", IMAGES, wish);
     let refused = |refusal: Refusal| refusal.failed(&deed);
-    let wanted = wanted(wish, &deed)?;
+    let known = job.loaded();
+    let wanted = wanted(wish, &known, &deed)?;
     let lacking = lacking(&wanted, engine, &machines(nodes)).await.map_err(refused)?;
     for (verb, is_archive) in [("docker-image", false), ("image-archive", true)] {
         let from: Vec<String> =
@@ -182,7 +189,7 @@ pub(crate) async fn load(
         for file in
             wish.config.images.archives.iter().filter(|it| from.contains(&it.path.display().to_string()))
         {
-            archive::check(file, &deed)?;
+            archive::check(file, &deed).and_then(|()| archive::images(file, &deed))?;
         }
         progress::say(&format!("loading {}", from.join(", ")));
         let mut arguments = ["load", verb, "--name", &wish.stem()].map(str::to_owned).to_vec();
@@ -193,8 +200,16 @@ pub(crate) async fn load(
             return Err(refused(Refusal::of(engine.door, Who::Kind, &ended)));
         }
     }
-    match look(wish, engine, nodes).await? {
+    match look(wish, engine, nodes, job).await? {
         Observation::Present { thing, differs: None } => {
+            let archives = wish.config.images.archives.iter();
+            let now = archives.map(|file| {
+                let held = archive::known(file, &known, &deed)?;
+                Ok(Loaded { archive: file.clone(), held })
+            });
+            let now: Vec<Loaded> = now.collect::<Result<_, Failure>>()?;
+            // Where it cannot be remembered the files have to stay, as they would without.
+            let _unremembered = job.remember_loaded(&now);
             Ok(Ensured::Done { thing, changed: !lacking.is_empty() })
         }
         other => Err(Failure::new(Code::new("P1012"), Class::Retryable, &deed)

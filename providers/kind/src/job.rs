@@ -15,7 +15,7 @@ use nix::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::Recipe;
+use crate::{archive::Loaded, recipe::Recipe};
 
 /// What this machine keeps about the making of one cluster.
 #[derive(Clone, Debug)]
@@ -46,6 +46,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Which file of the user has an entry of the cluster.
 const MERGED: &str = "merged.json";
+
+/// Which file has what was loaded into the nodes.
+const LOADED: &str = "loaded.json";
 
 /// A file of the user into which the entry of a cluster came.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,6 +95,17 @@ impl Job {
         // It may be all that was there.
         let _more = std::fs::remove_dir(&self.folder);
         Ok(())
+    }
+
+    /// What was loaded into the nodes from archives.
+    pub fn loaded(&self) -> Vec<Loaded> {
+        let text = std::fs::read(self.file(LOADED)).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Remembers it, as long as the nodes live.
+    pub fn remember_loaded(&self, loaded: &[Loaded]) -> io::Result<()> {
+        write(&self.file(LOADED), &serde_json::to_vec(loaded)?)
     }
 
     /// Every job of a folder.
@@ -176,7 +190,7 @@ impl Job {
     /// Writes down what an attempt begins with. Its own name comes first: from then on the rest is of no other.
     pub fn prepare(&self, held: &Held, attempt: &str, recipe: &Recipe) -> io::Result<()> {
         held.log.set_len(0)?;
-        for stale in [self.file("attempt"), self.file("pid"), self.kubeconfig()] {
+        for stale in [self.file("attempt"), self.file("pid"), self.file(LOADED), self.kubeconfig()] {
             remove(&stale)?;
         }
         write(&self.file("attempt"), attempt.as_bytes())?;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use platform_provider::{Ensured, ExposeSecret, Observation, Owned, Ownership, Removed, SecretString, Thing};
-use platform_spec::{Class, Code, Failure};
+use platform_spec::{
+    Class, Code, Failure,
+    report::{Finding, Severity},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -86,6 +89,19 @@ impl<'a> Merged<'a> {
     /// Whether the spec asks for it.
     pub fn is_asked_for(&self) -> bool {
         target(&self.wish.config).is_some()
+    }
+
+    /// That an entry which nobody asks for any more is still there: it leads to the cluster, and goes with it.
+    pub fn forgotten(&self) -> Option<Finding> {
+        let into = self.job.merged().filter(|_| !self.is_asked_for())?;
+        let there = matches!(self.found(&into.file, None), Ok(Some(_)));
+        let failure = Failure::new(
+            Code::new("P1018"),
+            Class::Config,
+            format!("`{}` is still in `{}`, and the spec asks for it no more", self.name(), into.file.display()),
+        )
+        .hint("it goes with the cluster; to take it out now: `kubectl config delete-context`, `delete-cluster` and `delete-user`");
+        there.then(|| Finding { severity: Severity::Warning, ..failure.into() })
     }
 
     /// What is wrong with the file before anything is changed.

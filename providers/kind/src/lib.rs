@@ -10,6 +10,7 @@
 //! | `archive`, `images` | what nodes have without pulling it |
 //! | `cluster`, `parts` | a control plane, and what stands around it: looked at, made, removed |
 //! | `store` | the object store beside it, and its keys |
+//! | `git` | the Git server beside it |
 //! | `kubeconfig`, `splice`, `userfile` | the user's own kubeconfig, if asked for: the entry, the text, the file |
 //! | `ailing`, `neighbours` | what helps after a reboot; clusters that reach one another |
 //! | `ahead`, `facts` | what preflight finds: pure, and what it is found from |
@@ -40,12 +41,14 @@
 //! | `ENGINE volume rm NAME …` | |
 //! | `ENGINE run --detach --name N --network N --restart unless-stopped --label K=V … [--publish 127.0.0.1:H:C] IMAGE` | |
 //! | `ENGINE create --name N --network N --restart unless-stopped --label K=V … --user 0:0 --volume N:/data --entrypoint /bin/sh IMAGE -c SCRIPT sh …` | the id |
+//! | `ENGINE create --name N --network N --restart unless-stopped --label K=V … --user U:G --read-only --cap-drop ALL --security-opt no-new-privileges [--security-opt label=disable] --env K=V … --mount type=bind,"source=FOLDER",target=/srv/git,readonly --entrypoint git IMAGE daemon …` | the id |
 //! | `ENGINE cp - ID:/` | an archive comes in; nothing goes out |
 //! | `ENGINE start ID …` | |
 //! | `ENGINE rm --force --volumes ID …` | |
 //! | `ENGINE exec NODE kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes,storageclasses -o json` | a `List` of both |
 //! | `ENGINE exec STORE wget -q -O /dev/null URL` | only whether it ends well |
 //! | `ENGINE exec STORE cat /platform-keys` | two lines |
+//! | `ENGINE exec GIT git ls-remote git://127.0.0.1/platform-asks` | whether a server refuses it: `remote error` |
 //! | `ENGINE exec NODE kubectl --kubeconfig /etc/kubernetes/admin.conf wait --for=condition=Ready node --all --timeout=5s -o json` | the nodes, one document after another |
 //! | `ENGINE exec NODE crictl images --output json` | `images[].{id,repoTags,repoDigests}` |
 //! | `kind version --quiet` | `0.33.0` |
@@ -85,6 +88,7 @@ mod config;
 mod engine;
 mod facts;
 mod find;
+mod git;
 mod graph;
 mod images;
 mod job;

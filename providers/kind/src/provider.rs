@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     engine::Engine,
     facts::{About, Machine},
-    find,
+    find, git,
     graph::Part,
     images,
     job::Job,
@@ -83,7 +83,12 @@ impl Kind {
         // The first one alone: it may have to start what plays the engine. The others only ask, and do not wait for
         // each other.
         let about = engine.about("info").await?;
-        let (seen, place, kind) = tokio::try_join!(cluster.seen(), engine.place(), kind_version(door))?;
+        let network = async {
+            let Some(name) = &wish.config.network else { return Ok(None) };
+            Ok(engine.network(name).await?.is_none().then(|| name.clone()))
+        };
+        let (seen, place, kind, no_network) =
+            tokio::try_join!(cluster.seen(), engine.place(), kind_version(door), network)?;
         let about = About::read(&door.engine, about).map_err(|error| Refusal::unreadable(door, error))?;
         let foreign = match seen.standing(Timestamp::now()) {
             Standing::Foreign { why } => Some(why),
@@ -98,6 +103,7 @@ impl Kind {
             machine,
             there: seen.ours || cluster.job.is_running().unwrap_or(false),
             foreign,
+            no_network,
             about,
         })
     }
@@ -170,12 +176,25 @@ impl Provider for Kind {
         if !missing.is_empty() {
             return Ok(missing);
         }
+        let mut loaded = Vec::new();
         let mut found = match self.facts(&wish, &door).await {
-            Ok(facts) => ahead::findings(&wish, &facts),
+            Ok(facts) => {
+                if facts.there {
+                    loaded = Job::of(&self.folder, &wish.stem()).loaded();
+                }
+                ahead::findings(&wish, &facts)
+            }
             // An engine that does not answer makes nothing: that is what was looked for.
             Err(refusal) => vec![refusal.failed(deed).into()],
         };
-        found.extend(self.merged(&wish).ahead().into_iter().chain(images::ahead(&wish)).map(Finding::from));
+        let here = self
+            .merged(&wish)
+            .ahead()
+            .into_iter()
+            .chain(images::ahead(&wish, &loaded))
+            .chain(git::ahead(&wish));
+        found.extend(here.map(Finding::from));
+        found.extend(self.merged(&wish).forgotten());
         Ok(found)
     }
 
@@ -192,12 +211,13 @@ impl Provider for Kind {
             Part::Network => parts::look_at_network(&wish, &engine).await.map_err(refused),
             Part::Registry => parts::look_at_registry(&wish, &engine).await.map_err(refused),
             Part::Store => store::look(&wish, &engine).await.map_err(refused),
+            Part::Git => git::look(&wish, &engine).await.map_err(refused),
             Part::Images => {
                 let seen = self.control_plane(&wish, &engine, &Value::Null).seen().await.map_err(refused)?;
                 if !seen.ours {
                     return Ok(Observation::Absent);
                 }
-                images::look(&wish, &engine, &seen.nodes).await
+                images::look(&wish, &engine, &seen.nodes, &Job::of(&self.folder, &wish.stem())).await
             }
             Part::Kubeconfig => self.merged(&wish).look(said_by_kind(&door, &wish).await.ok().as_ref()),
         }
@@ -211,10 +231,11 @@ impl Provider for Kind {
             Part::Network => parts::make_network(&wish, &engine).await,
             Part::Registry => parts::make_registry(&wish, &engine).await,
             Part::Store => store::make(&wish, &engine).await,
+            Part::Git => git::make(&wish, &engine).await,
             Part::Images => {
                 let refused = |refusal: Refusal| refusal.failed(parts::deed("load", &call.resource, &wish));
                 let seen = self.control_plane(&wish, &engine, &Value::Null).seen().await.map_err(refused)?;
-                images::load(&wish, &engine, &seen.nodes).await
+                images::load(&wish, &engine, &seen.nodes, &Job::of(&self.folder, &wish.stem())).await
             }
             Part::Kubeconfig => {
                 let refused = |refusal: Refusal| refusal.failed(parts::deed("merge", &call.resource, &wish));
@@ -239,6 +260,7 @@ impl Provider for Kind {
             Part::Network => parts::remove_network(&wish, &engine).await.map_err(refused)?,
             Part::Registry => parts::remove_registry(&wish, &engine).await.map_err(refused)?,
             Part::Store => store::remove(&wish, &engine).await.map_err(refused)?,
+            Part::Git => git::remove(&wish, &engine).await.map_err(refused)?,
             // They go with the nodes.
             Part::Images => Removed::Done,
             Part::Kubeconfig => self.merged(&wish).remove().await?,
@@ -296,6 +318,10 @@ impl Provider for Kind {
         Ok(store::place(&Wish::read(cluster)?))
     }
 
+    async fn git(&self, cluster: &ClusterRequest) -> Result<Option<String>, Failure> {
+        Ok(git::place(&Wish::read(cluster)?))
+    }
+
     async fn store_keys(&self, cluster: &ClusterRequest) -> Result<SecretString, Failure> {
         let Opened { wish, door } = self.open(cluster)?;
         store::keys(&wish, &Engine { door: &door }).await
@@ -305,13 +331,13 @@ impl Provider for Kind {
         let Opened { wish, door } = self.open(cluster)?;
         let engine = Engine { door: &door };
         let control_plane = self.control_plane(&wish, &engine, &Value::Null);
-        let entry = Observation::Absent;
         let mut found =
             ailing::found(&control_plane).await.map_err(|refusal| refusal.failed(ailing::deed(&wish)))?;
         if found.iter().all(|ailment| !ailment.lames) {
-            let said = said_by_kind(&door, &wish).await.ok();
-            let entry = said.map_or(Ok(entry), |said| self.merged(&wish).look(Some(&said)))?;
-            found.extend(ailing::of_entry(&entry));
+            let is_made = control_plane.seen().await.is_ok_and(|seen| seen.ours);
+            if let Some(said) = said_by_kind(&door, &wish).await.ok().filter(|_| is_made) {
+                found.extend(ailing::of_entry(&self.merged(&wish), &said)?);
+            }
         }
         Ok(found)
     }
@@ -323,10 +349,8 @@ impl Provider for Kind {
         ailing::start(&self.control_plane(&wish, &engine, &Value::Null)).await.map_err(refused)?;
         // Of a container that runs kind knows it, whether the API answers by now or not.
         let Ok(said) = said_by_kind(&door, &wish).await else { return Ok(()) };
-        match self.merged(&wish).look(Some(&said))? {
-            Observation::Present { differs: Some(_), .. } if self.merged(&wish).is_asked_for() => {
-                self.merged(&wish).put(&said).await.map(drop)
-            }
+        match ailing::of_entry(&self.merged(&wish), &said)? {
+            Some(ailment) if ailment.cure.is_some() => self.merged(&wish).put(&said).await.map(drop),
             _ => Ok(()),
         }
     }

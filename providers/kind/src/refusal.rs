@@ -11,6 +11,8 @@ pub(crate) struct Refusal {
     /// In the program's own words.
     pub words: String,
     program: String,
+    /// The engine behind it.
+    engine: String,
 }
 
 /// Why.
@@ -26,8 +28,10 @@ pub(crate) enum Why {
     PortTaken,
     /// The disk is full.
     NoSpace,
-    /// An image cannot be had.
+    /// An image cannot be had now.
     NoImage,
+    /// There is no such image, or it is not for everybody.
+    BadImage,
     /// It did not answer.
     TooLong,
     /// What was asked for is not there.
@@ -39,37 +43,46 @@ pub(crate) enum Why {
 impl Refusal {
     /// Of a program that gave no answer.
     pub fn silent(door: &Door, who: Who, no_answer: NoAnswer) -> Self {
-        let program = door.name(who).to_owned();
+        let (program, engine) = (door.name(who).to_owned(), door.name(Who::Engine).to_owned());
         match no_answer {
             NoAnswer::NotStarted(error) => Self {
                 why: Why::NoProgram(who),
                 words: format!("could not start `{program}`: {error}"),
                 program,
+                engine,
             },
             NoAnswer::TooLong(limit) => Self {
                 why: Why::TooLong,
                 words: format!("`{program}` gave no answer within {} s", limit.as_secs()),
                 program,
+                engine,
             },
         }
     }
 
     /// Of a program that ended with an exit code that is no success.
     pub fn of(door: &Door, who: Who, ended: &Ended) -> Self {
-        Self::read(door.name(who), &ended.stderr)
+        Self::of_words(door, who, &ended.stderr)
+    }
+
+    /// From what a program complained of earlier.
+    pub fn of_words(door: &Door, who: Who, words: &str) -> Self {
+        Self { engine: door.name(Who::Engine).to_owned(), ..Self::read(door.name(who), words) }
     }
 
     /// An answer that has another shape than it should.
     pub fn unreadable(door: &Door, error: impl std::fmt::Display) -> Self {
         let program = door.name(Who::Engine).to_owned();
-        Self { why: Why::Other, words: format!("`{program}` answered what cannot be read: {error}"), program }
+        let words = format!("`{program}` answered what cannot be read: {error}");
+        Self { why: Why::Other, words, engine: program.clone(), program }
     }
 
     /// From what a program complained.
     pub fn read(program: &str, complaint: &str) -> Self {
         let words = complaint.trim();
         let words = if words.is_empty() { "it does not say why" } else { words };
-        Self { why: why(words), words: words.to_owned(), program: program.to_owned() }
+        let program = program.to_owned();
+        Self { why: why(words), words: words.to_owned(), engine: program.clone(), program }
     }
 
     /// Whether the thing that was asked for is not there.
@@ -79,10 +92,10 @@ impl Refusal {
 
     /// As a failure of a deed.
     pub fn failed(self, deed: impl Into<String>) -> Failure {
-        let Self { why, words, program } = self;
+        let Self { why, words, program, engine } = self;
         let class = match why {
             Why::Forbidden => Class::Forbidden,
-            Why::PortTaken | Why::NoProgram(_) => Class::Config,
+            Why::PortTaken | Why::NoProgram(_) | Why::BadImage => Class::Config,
             Why::NoSpace => Class::Capacity,
             Why::NotThere => Class::NotFound,
             Why::NoEngine | Why::TooLong | Why::NoImage | Why::Other => Class::Retryable,
@@ -98,11 +111,13 @@ impl Refusal {
                 "join the group of its socket and log in again: `sudo usermod -aG docker \"$USER\"`",
             ),
             Why::PortTaken => failure(Code::new("P1006")).hint("see who listens: `ss -ltnp`"),
-            Why::NoSpace => failure(Code::new("P1008")).hint(format!("make room: `{program} system df`, `{program} system prune`")),
+            Why::NoSpace => failure(Code::new("P1008")).hint(format!("make room: `{engine} system df`, `{engine} system prune`")),
+            Why::BadImage => failure(Code::new("P1013"))
+                .hint(format!("see whether there is such an image: `{engine} pull IMAGE`; the provider's `config` names it: `image`, `images.names`")),
             Why::NoImage => failure(Code::new("P1013"))
-                .hint(format!("see whether it can be pulled: `{program} pull IMAGE`; `image` in the provider's `config` names another")),
+                .hint(format!("see whether it can be pulled: `{engine} pull IMAGE`; `image` in the provider's `config` names another")),
             Why::TooLong | Why::NotThere | Why::Other => {
-                failure(Code::new("P1012")).hint(format!("see how the engine does: `{program} info`"))
+                failure(Code::new("P1012")).hint(format!("see how the engine does: `{engine} info`"))
             }
         }
     }
@@ -137,11 +152,15 @@ fn why(words: &str) -> Why {
     } else if says(&["no space left on device"]) {
         Why::NoSpace
     } else if says(&[
-        "failed to pull image",
-        "unable to find image",
+        "invalid reference format",
         "manifest unknown",
         "pull access denied",
+        "repository does not exist",
+        "no matching manifest for",
+        "not present locally",
     ]) {
+        Why::BadImage
+    } else if says(&["failed to pull image", "unable to find image"]) {
         Why::NoImage
     } else if says(&["no such", "not found", "no container with name"]) {
         Why::NotThere
@@ -189,6 +208,13 @@ mod tests {
                 Why::NoImage,
                 "P1013",
             ),
+            (
+                "ERROR: failed to create cluster: failed to pull image \"kindset/node:v1\": command \"docker pull kindset/node:v1\" failed with error: exit status 1\nCommand Output: Error response from daemon: pull access denied for kindset/node, repository does not exist or may require 'docker login'",
+                Why::BadImage,
+                "P1013",
+            ),
+            ("ERROR: image: \"frob:1\" not present locally", Why::BadImage, "P1013"),
+            ("docker: invalid reference format: repository name must be lowercase", Why::BadImage, "P1013"),
             ("Error response from daemon: No such container: x", Why::NotThere, "P1012"),
             ("Error response from daemon: network x not found", Why::NotThere, "P1012"),
             ("something else", Why::Other, "P1012"),
@@ -200,6 +226,19 @@ mod tests {
             assert_eq!(failure.code.as_str(), code, "{words}");
             assert!(failure.causes[0].contains(words) && !failure.hints.is_empty(), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn an_image_that_there_is_not_is_not_asked_for_again() {
+        let class = |words| Refusal::read("kind", words).failed("could not make it").class;
+        assert_eq!(class("pull access denied for a, repository does not exist"), Class::Config);
+        assert_eq!(class("failed to pull image: i/o timeout"), Class::Retryable);
+    }
+
+    #[test]
+    fn the_engine_is_asked_how_it_does_and_not_kind() {
+        let refusal = Refusal { engine: "podman".to_owned(), ..Refusal::read("kind", "something else") };
+        assert!(refusal.failed("could not make it").hints[0].contains("`podman info`"));
     }
 
     #[test]

@@ -14,10 +14,9 @@ use serde_json::json;
 
 use crate::{
     config::ObjectStore,
-    engine::{Container, Engine, LONG, labelled, words},
+    engine::{Container, Engine, labelled, words},
     graph::STORE,
     parts::{deed, taken},
-    programs::Who,
     refusal::{Refusal, Why},
     wish::{DIGEST_LABEL, Wish},
 };
@@ -83,7 +82,7 @@ pub(crate) async fn look(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Observa
         && let Some(asked) = asked(wish)
         && let Some(silence) = silence(&asked, &found, engine).await?
     {
-        return Ok(Observation::InProgress(waiting(&silence)));
+        return Ok(Observation::InProgress(waiting(&found.id, &silence)));
     }
     Ok(Observation::Present { thing: thing(&found, wish), differs })
 }
@@ -103,9 +102,9 @@ fn thing(found: &Container, wish: &Wish<'_>) -> Thing {
     Thing { external_id: found.id.clone(), ownership: Ownership::Owned, outputs }
 }
 
-fn waiting(silence: &str) -> Wait {
+fn waiting(id: &str, silence: &str) -> Wait {
     let waiting_for = format!("the object store to answer: {silence}");
-    Wait { operation: serde_json::Value::Null, waiting_for, poll_after_ms: SOON_MS }
+    Wait { operation: json!({ "start": id }), waiting_for, poll_after_ms: SOON_MS }
 }
 
 /// Why its server does not answer; `None` when it does. Asked from inside: only the cluster reaches it.
@@ -132,7 +131,7 @@ pub(crate) async fn make(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Ensured
             .because("nobody asked for one"));
     };
     let name = wish.beside(STORE);
-    let begun = || Ok(Ensured::InProgress(waiting("it was just started")));
+    let begun = |id: &str| Ok(Ensured::InProgress(waiting(id, "it was just started")));
     match engine.container(&name).await.map_err(refused)? {
         Some(found) if !wish.is_ours(found.labels()) => {
             return Err(taken("container", &name, STORE, wish));
@@ -146,13 +145,13 @@ pub(crate) async fn make(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Ensured
         Some(found) if found.is_restarting() => return Err(ends_at_once(wish, engine, &found)),
         Some(found) if found.is_running() => {
             return match silence(&asked, &found, engine).await.map_err(refused)? {
-                Some(silence) => Ok(Ensured::InProgress(waiting(&silence))),
+                Some(silence) => Ok(Ensured::InProgress(waiting(&found.id, &silence))),
                 None => Ok(Ensured::Done { thing: thing(&found, wish), changed: false }),
             };
         }
         Some(found) => {
             engine.start(std::slice::from_ref(&found.id)).await.map_err(refused)?;
-            return begun();
+            return begun(&found.id);
         }
         None => {}
     }
@@ -168,8 +167,8 @@ pub(crate) async fn make(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Ensured
     })?;
     // Nobody can have started it yet.
     engine.unpack(&id, &file).await.map_err(refused)?;
-    engine.start(&[id]).await.map_err(refused)?;
-    begun()
+    engine.start(std::slice::from_ref(&id)).await.map_err(refused)?;
+    begun(&id)
 }
 
 fn ends_at_once(wish: &Wish<'_>, engine: &Engine<'_>, found: &Container) -> Failure {
@@ -187,18 +186,13 @@ async fn create(wish: &Wish<'_>, asked: &Asked<'_>, engine: &Engine<'_>) -> Resu
     let mut labels: BTreeMap<String, String> = wish.labels(STORE);
     labels.insert(DIGEST_LABEL.to_owned(), asked.recipe());
     let mut arguments =
-        words(&["create", "--name", &name, "--network", &wish.network(), "--restart", "unless-stopped"]);
+        words(&["--name", &name, "--network", &wish.network(), "--restart", "unless-stopped"]);
     arguments.extend(labelled(&labels));
     // The volume and the keys are root's, whoever the image's own user is.
     arguments.extend(words(&["--user", "0:0", "--volume", &format!("{name}:/data")]));
     arguments.extend(words(&["--entrypoint", "/bin/sh", &settings.image, "-c", SERVE, "sh"]));
     arguments.extend([bucket.name.clone(), settings.port.to_string(), bucket.region.clone()]);
-    let ended = engine.door.run_within(Who::Engine, &arguments, LONG).await;
-    let ended = ended.map_err(|no_answer| Refusal::silent(engine.door, Who::Engine, no_answer))?;
-    match ended.code {
-        Some(0) => Ok(ended.stdout.trim().to_owned()),
-        _ => Err(Refusal::of(engine.door, Who::Engine, &ended)),
-    }
+    engine.create(&arguments).await
 }
 
 /// New keys, as an archive that the engine unpacks in the container.

@@ -106,10 +106,10 @@ impl Provider for Sandbox {
                 "additionalProperties": false,
                 "properties": {
                     "url": { "type": "string", "description": "A sandbox elsewhere; with `caRef` and `credentialsRef`." },
-                    "caRef": { "type": "string", "description": "Where the certificate of its authority is." },
+                    "caRef": { "type": "string", "format": "secret-ref", "description": "Where the certificate of its authority is." },
                     "zones": { "type": "array", "items": { "type": "string" }, "description": "Zones for node pools, in the order in which they are tried." },
                     "ingressIp": { "type": "boolean", "description": "Reserve an address." },
-                    "bucket": { "type": ["boolean", "string"], "description": "Make a bucket; its name." },
+                    "bucket": { "anyOf": [{ "type": "boolean" }, { "type": "string" }], "description": "Make a bucket; its name." },
                     "dnsZone": { "type": "string", "description": "Make a DNS zone." },
                 },
             }),

@@ -5,6 +5,7 @@
 //! | `PLATFORM_E2E_NODE_IMAGE` | the nodes' image, on the engine already |
 //! | `PLATFORM_E2E_ARGOCD_IMAGES` | a file of `docker save` with Argo CD's images; nodes pull from it. Unset: from the network |
 
+mod git_image;
 mod registry;
 
 use std::{
@@ -54,6 +55,8 @@ pub struct Nodes {
     registry: Option<SocketAddr>,
     /// What the object store for its backups is run from, when it has some.
     store: Option<Store>,
+    /// The image of the Git server, when it is one of ours.
+    git_image: Option<String>,
     /// Where Git is for this machine, which alone may send a password without TLS, and where for pods.
     git: [SocketAddr; 2],
     /// Where the sample application answers, on this machine.
@@ -87,6 +90,41 @@ impl Nodes {
     /// When a node image is named and the rest is missing, with `CI=true`; when a server does not start.
     pub fn new(name: &str) -> Option<Self> {
         Self::begun(name, false)
+    }
+
+    /// As [`Nodes::new`], for the platform of a starter spec: with Git in a folder of this machine, which nobody else serves.
+    ///
+    /// # Panics
+    /// As [`Nodes::new`]; when `git` has no daemon, or the program writes no starter spec.
+    pub fn of_starter(name: &str) -> Option<Self> {
+        let mut nodes = Self::begun(name, false)?;
+        if nodes.registry.is_some() {
+            let image = format!("{}-git:bed", nodes.name);
+            git_image::import(&image, nodes.dir())
+                .unwrap_or_else(|trouble| panic!("git of {image}: {trouble}"));
+            nodes.git_image = Some(image);
+        }
+        let file = nodes.dir().join("platform.yaml");
+        fs_err::remove_file(&file).expect("it was written");
+        nodes.platform(["init", "--provider", "kind"]).ok();
+        let text = fs_err::read_to_string(&file).expect("a spec");
+        fs_err::write(&file, nodes.with_own_values(&text)).expect("a spec");
+        Some(nodes)
+    }
+
+    /// The starter spec with what only this test has: its name, and where images come from.
+    fn with_own_values(&self, text: &str) -> String {
+        let mut config = json!({ "image": self.image, "registryMirrors": self.mirrors() });
+        if let Some(image) = &self.git_image {
+            config["gitServer"] = json!({ "image": image });
+        }
+        let (name, provider) = ("  name: demo  ", "      kind: kind  ");
+        assert!(text.contains(name) && text.contains(provider), "another starter spec: {text}");
+        text.replacen(name, &format!("  name: \"{}\"  ", self.name), 1).replacen(
+            provider,
+            &format!("      config: {config}\n{provider}"),
+            1,
+        )
     }
 
     fn begun(name: &str, backups: bool) -> Option<Self> {
@@ -153,6 +191,7 @@ impl Nodes {
             image,
             registry,
             store,
+            git_image: None,
             git,
             port,
             mirror,
@@ -189,11 +228,16 @@ impl Nodes {
         &self.image
     }
 
-    fn spec_text(&self) -> String {
-        let mirrors = match self.registry {
+    /// Where nodes pull images instead.
+    fn mirrors(&self) -> Value {
+        match self.registry {
             Some(registry) => json!({ "*": [format!("http://{registry}")] }),
             None => json!({}),
-        };
+        }
+    }
+
+    fn spec_text(&self) -> String {
+        let mirrors = self.mirrors();
         let store = match &self.store {
             Some(Store::Ours(image)) => json!({ "image": image }),
             Some(Store::Pulled) | None => json!({}),
@@ -313,7 +357,11 @@ impl Drop for Nodes {
                 kind => self.docker([kind, "rm", name]),
             });
         }
-        if let Some(Store::Ours(image)) = &self.store {
+        let store = match &self.store {
+            Some(Store::Ours(image)) => Some(image),
+            Some(Store::Pulled) | None => None,
+        };
+        for image in store.into_iter().chain(&self.git_image) {
             drop(self.docker(["rmi", "--force", image]));
         }
     }

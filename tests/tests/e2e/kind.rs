@@ -5,6 +5,7 @@ mod backups;
 mod killed;
 mod night;
 mod refused;
+mod starter;
 mod whole;
 
 use platform_tests::{Nodes, Output};
@@ -25,6 +26,12 @@ fn assert_up(nodes: &Nodes) {
     assert_eq!(containers.trim(), format!("{}-control-plane", nodes.cluster()), "one node");
     let ready = nodes.kubectl(["wait", "--for=condition=Ready", "node", "--all", "--timeout=10s"]);
     ready.ok();
+    assert_synced(nodes);
+}
+
+/// Fails unless every application is synced and healthy.
+#[track_caller]
+fn assert_synced(nodes: &Nodes) {
     let states = "jsonpath={range .items[*]}{.metadata.name} {.status.sync.status} {.status.health.status}{\"\\n\"}{end}";
     let found =
         nodes.kubectl(["get", "applications", "--namespace", "argocd", "--output", states]).ok().stdout;

@@ -283,3 +283,70 @@ fn a_provider_that_cannot_find_its_clusters_again_refuses_to_let_them_end() {
     refused(home.platform(["sweep", "--provider", "existing", "--dry-run"]), 2, "P0920", "config");
     refused(home.platform(["sweep", "--provider", "moon", "--dry-run"]), 2, "P0911", "config");
 }
+
+#[test]
+fn without_a_provider_a_sweep_only_looks_and_says_the_commands() {
+    let home = Alone::new();
+    let spec = small(&home, "small");
+    home.platform(["up", "--file", &spec, "--ttl", "1s"]).ok();
+    until_over(&home);
+    refused(home.platform(["sweep", "--yes"]), 2, "P0940", "config");
+    // In the sandbox alone: nobody knows what this machine's real engine has.
+    let looked = home.platform(["sweep", "--sandbox"]).ok();
+    let report = looked.json();
+    assert_eq!(
+        (&report["dry_run"], &report["claims"][0]["outcome"]),
+        (&true.into(), &"kept".into()),
+        "{report:#}"
+    );
+    let places = report["places"].to_string();
+    assert!(
+        places.contains("sandbox of this state directory") && !places.contains("the real one"),
+        "{places}"
+    );
+    let command = "platform sweep --provider sandbox --sandbox";
+    assert!(looked.stderr.contains(command), "{looked:?}");
+    assert!(looked.stderr.contains("looking at sandbox"), "what is looked at is said: {looked:?}");
+    assert_eq!(there(&home).len(), 1);
+    // A time is not shortened, and that is said.
+    let up = home.platform(["up", "--file", &spec, "--ttl", "8h"]).ok().json();
+    assert!(!up["findings"].to_string().contains("P0942"), "{up:#}");
+    let up = home.platform(["up", "--file", &spec, "--ttl", "1m"]).ok().json();
+    assert!(up["findings"].to_string().contains("P0942"), "{up:#}");
+}
+
+/// A platform that was given another name finds its repository in the hands of the one that it was.
+#[test]
+fn a_plan_says_that_the_repository_is_another_platforms() {
+    let home = Alone::new();
+    let spec = small(&home, "small");
+    home.platform(["up", "--file", &spec]).ok();
+    let text = fs_err::read_to_string(&spec).expect("it is there").replace("name: small", "name: other");
+    let renamed = home.dir().join("renamed.yaml").display().to_string();
+    fs_err::write(&renamed, text).expect("written");
+    let planned = home.platform(["plan", "--file", &renamed]).exits(1).json();
+    let finding = planned["findings"].as_array().into_iter().flatten().find(|it| it["code"] == "P0315");
+    let finding = finding.unwrap_or_else(|| panic!("{planned:#}"));
+    assert_eq!(finding["severity"], "error");
+    assert!(finding["message"].as_str().is_some_and(|it| it.contains("`small`")), "{finding:#}");
+    assert_eq!(there(&home).len(), 1, "nothing was made");
+    home.platform(["plan", "--file", &spec]).ok();
+    // Once it is gone, the folder on this machine is free for what it is called now.
+    home.platform(["down", "--file", &spec, "--yes"]).ok();
+    home.platform(["up", "--file", &renamed]).ok();
+    assert_eq!(there(&home), [("other".to_owned(), "permanent".to_owned())]);
+}
+
+#[test]
+fn what_is_only_recorded_is_said_to_be() {
+    let home = Alone::new();
+    let spec = small(&home, "small");
+    home.platform(["up", "--file", &spec]).ok();
+    let gone = || home.platform(["status"]).ok().json()["platforms"][0]["gone"].clone();
+    assert_eq!(gone(), Value::Null);
+    home.platform(["sandbox", "reset", "--yes"]).ok();
+    assert!(gone().as_str().is_some_and(|why| why.contains("sandbox")), "{}", gone());
+    home.platform(["sandbox", "start"]).ok();
+    let refusal = refused(home.platform(["sandbox", "kubeconfig"]), 2, "P0911", "config");
+    assert!(refusal["error"]["hints"].to_string().contains("platform up"), "{refusal:#}");
+}

@@ -3,6 +3,7 @@
 
 mod archives;
 mod doctor;
+mod git;
 mod kubeconfig;
 mod neighbours;
 
@@ -41,8 +42,8 @@ fn there(home: &Alone) -> BTreeMap<&'static str, Vec<String>> {
 
 /// Writes the starter spec of the emulated kind, changed.
 fn spec(home: &Alone, change: impl FnOnce(&str) -> String) {
-    const STARTER: &str = include_str!("../../../crates/spec/src/starter/kind-emulated.yaml");
-    let text = STARTER.replace("{sandbox}", &home.sandbox().display().to_string());
+    const STARTER: &str = include_str!("../../../crates/spec/src/starter/kind.yaml");
+    let text = STARTER.replace("{folder}", &home.sandbox().display().to_string());
     std::fs::write(home.dir().join("platform.yaml"), change(&text)).expect("written");
 }
 
@@ -53,9 +54,9 @@ const DOWN: &[&str] = &["down", "--provider", "kind", "--sandbox", "--yes"];
 #[track_caller]
 fn assert_up_once(home: &Alone) {
     let there = there(home);
-    let nodes: Vec<&String> =
-        there["containers"].iter().filter(|name| name.starts_with("demo-demo")).collect();
-    assert_eq!(nodes.len(), 2, "{there:?}");
+    let mut names = there["containers"].clone();
+    names.sort();
+    assert_eq!(names, ["demo-demo-control-plane", "demo-demo-git-server", "demo-demo-worker"], "{there:?}");
     let clusters = home.platform(["sandbox", "status"]).ok().json()["clusters"].clone();
     assert_eq!(clusters.as_array().map(Vec::len), Some(1), "{clusters:#}");
     let changes = home.changes();
@@ -99,6 +100,7 @@ fn a_platform_comes_up_and_goes_without_docker() {
 fn killed_in_the_middle_it_is_finished_and_made_once() {
     for words in [
         &["starts", "demo/network"] as &[&str],
+        &["starts", "demo/git-server"],
         &["starts", "demo/control-plane"],
         &["waits", "demo/control-plane"],
         &["starts", "demo/argocd.install"],

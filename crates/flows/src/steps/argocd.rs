@@ -174,7 +174,10 @@ pub(crate) struct RootInput {
     pub directory: String,
 }
 
-/// Applies what a blueprint puts at `argocd/projects/` and `argocd/root.yaml`.
+/// The file of the root application: the usual name, and the one of repositories that are laid out as the pattern is called.
+const ROOTS: [&str; 2] = ["root.yaml", "app-of-apps.yaml"];
+
+/// Applies what a blueprint puts at `argocd/projects/` and into one of [`ROOTS`].
 pub(crate) struct Root(pub Arc<Doors>);
 
 impl Root {
@@ -187,7 +190,7 @@ impl Root {
         let mut yaml = String::new();
         for (path, file) in &tree {
             let Some(rest) = path.strip_prefix(&argocd) else { continue };
-            if rest == "root.yaml" || (rest.starts_with("projects/") && rest.ends_with(".yaml")) {
+            if ROOTS.contains(&rest) || (rest.starts_with("projects/") && rest.ends_with(".yaml")) {
                 yaml.push_str("\n---\n");
                 yaml.push_str(&String::from_utf8_lossy(&file.bytes));
             }
@@ -205,7 +208,10 @@ impl Root {
                 Class::Config,
                 "the blueprint has no root application",
             )
-            .because(format!("there is no Application in {argocd}root.yaml")));
+            .because(format!(
+                "there is no Application in {argocd}{}",
+                ROOTS.join(&format!(" or {argocd}"))
+            )));
         }
         Ok((manifest, roots))
     }

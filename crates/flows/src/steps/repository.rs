@@ -23,6 +23,9 @@ pub(crate) struct Publish {
     /// Whose branch it is: the platform.
     #[serde(default)]
     pub owner: String,
+    /// Platforms that are gone and may have published there before.
+    #[serde(default)]
+    pub gone: Vec<String>,
     /// What: a digest in the tree store.
     pub tree: String,
     /// What the commit says.
@@ -41,6 +44,7 @@ impl Publish {
     fn history(&self) -> History {
         History {
             owner: self.owner.clone(),
+            gone: self.gone.clone(),
             known: self.known.clone(),
             overwrite_edits: self.overwrite_edits,
         }

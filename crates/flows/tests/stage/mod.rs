@@ -210,7 +210,7 @@ fn model(spec: &str) -> Model {
 fn rendered(model: &Model) -> Rendered {
     let blueprint = Blueprint::embedded("starter").expect("it is built in");
     let definition = b"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n".to_vec();
-    let artifacts = blueprint.needed_artifacts().into_iter().map(|need| (need.name, definition.clone()));
+    let artifacts = blueprint.needed_artifacts(model).into_iter().map(|need| (need.name, definition.clone()));
     let params = serde_json::to_value(&model.blueprint.params).expect("JSON");
     let trees = blueprint.render(model, &params, &artifacts.collect()).expect("it renders");
     Rendered::of(trees).expect("its Applications can be read")

@@ -66,6 +66,11 @@ impl Containers {
         match (program, container.labels.get(CLUSTER_LABEL)) {
             ("true", _) => Reply::ok(""),
             ("false", _) => Reply::failed(1, ""),
+            // A repository that nobody has: who asks so wants to know whether a server answers.
+            ("git", None) if container.served().is_some() => Reply::failed(
+                128,
+                "fatal: remote error: access denied or repository not exported: /platform-asks\n",
+            ),
             ("kubectl", Some(cluster)) => self.kubectl(cluster, rest),
             ("crictl", Some(_)) => images(&container, rest),
             _ => Reply::failed(

@@ -192,6 +192,20 @@ impl Containers {
         self.state().reached_as(host).map(str::to_owned)
     }
 
+    /// The URL of the files behind one of Git's own protocol, as pods of a cluster of kind reach it.
+    ///
+    /// # Errors
+    /// In the words of who asks for a name that nobody has.
+    pub fn pulled_at(&self, url: &str, cluster: &str) -> Result<String, String> {
+        let (host, path) =
+            url.strip_prefix("git://").and_then(|rest| rest.split_once('/')).unwrap_or((url, ""));
+        let state = self.state();
+        let folder = state.served_as(host, cluster);
+        folder.map(|folder| format!("file://{folder}/{path}")).ok_or_else(|| {
+            format!("failed to list refs: dial tcp: lookup {host} on 10.96.0.10:53: no such host")
+        })
+    }
+
     /// Plays a program to its end; its exit code.
     pub async fn play(&self, ask: &Ask, say: Say<'_>) -> i32 {
         let called = Called::of(ask);

@@ -301,6 +301,13 @@ impl State {
         reached.then_some(cluster.as_str())
     }
 
+    /// The folder that pods of a cluster reach by a name as a Git server: that of a container on a network of theirs.
+    pub fn served_as(&self, host: &str, cluster: &str) -> Option<&str> {
+        let one = self.containers.values().find(|it| it.name == host)?;
+        let near = |node: &&Container| node.networks().any(|network| one.is_on(network));
+        one.served().filter(|_| self.nodes(cluster).iter().any(near))
+    }
+
     /// Who listens at a port of the host already.
     pub fn listener(&self, port: &Port, but: &str) -> Option<&Container> {
         let everywhere = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
@@ -324,6 +331,14 @@ impl State {
 }
 
 impl Container {
+    /// The folder of the host that it serves, when what runs in it is `git daemon`.
+    pub fn served(&self) -> Option<&str> {
+        let base = self.command.iter().find_map(|word| word.strip_prefix("--base-path="))?;
+        let daemon = self.command.first().is_some_and(|word| word == "daemon");
+        let folder = self.mounts.iter().find(|mount| daemon && !mount.volume && mount.target == base)?;
+        matches!(self.state, Being::Running(_)).then_some(folder.source.as_str())
+    }
+
     /// The names of its networks.
     pub fn networks(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.network).chain(&self.also_on)

@@ -1,5 +1,7 @@
 //! Command lines, and what comes of them, in a world whose time is virtual.
 
+mod git;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +47,10 @@ impl Ended {
 }
 
 async fn world_in(keeper: Keeper, pace: Pace) -> World {
+    world_with(Arc::new(Memory::new()), keeper, pace).await
+}
+
+async fn world_with(repositories: Arc<Memory>, keeper: Keeper, pace: Pace) -> World {
     let begun = tokio::time::Instant::now();
     let settings = Settings {
         seed: 7,
@@ -52,7 +58,7 @@ async fn world_in(keeper: Keeper, pace: Pace) -> World {
         cloud: Options::new("key".into()),
         pace,
         pods: workloads::Pace::steady(),
-        repositories: Arc::new(Memory::new()),
+        repositories,
         renderer: Arc::new(Renderer::lean()),
         keeper,
         rights: false,

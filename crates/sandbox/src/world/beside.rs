@@ -17,7 +17,7 @@ use crate::{
     kube::store::Key,
     play::{
         Cluster,
-        around::{Around, CloudController},
+        around::{Around, CloudController, Files, Remote, Repositories},
     },
 };
 
@@ -73,7 +73,10 @@ impl Behind for Plug {
         if world.hosted(&cluster.id).is_some() {
             return;
         }
-        let around = Around { cloud: Some(Arc::new(Local)), ..world.around() };
+        let repositories: Arc<dyn Repositories> =
+            Arc::new(Near { cluster: name.to_owned(), plug: Plug(self.0.clone()) });
+        let (cloud, repositories) = (Some(Arc::new(Local) as _), Some(repositories));
+        let around = Around { cloud, repositories, ..world.around() };
         let more = vec![Box::new(Joining::new(world.inner.pace)) as _];
         world.host(&cluster, Setting { port: Some(port), around, more });
     }
@@ -103,6 +106,36 @@ impl Behind for Plug {
         let hosted = world.hosted(&id_of(name))?;
         world.touch(&hosted.id);
         Some(hosted.cluster.clone())
+    }
+}
+
+/// Git as pods of a cluster of kind reach it: also by servers that stand beside the nodes.
+struct Near {
+    cluster: String,
+    plug: Plug,
+}
+
+impl Near {
+    /// Where a repository is for those who are not in the cluster.
+    fn there(&self, remote: &Remote) -> Result<(Arc<dyn Repositories>, Remote), String> {
+        let world = self.plug.world().ok_or(OVER)?;
+        let mut remote = remote.clone();
+        if remote.url.starts_with("git://") {
+            remote.url = world.inner.containers.pulled_at(&remote.url, &self.cluster)?;
+        }
+        Ok((world.inner.repositories.clone(), remote))
+    }
+}
+
+impl Repositories for Near {
+    fn resolve(&self, remote: &Remote, revision: &str) -> Result<String, String> {
+        let (repositories, remote) = self.there(remote)?;
+        repositories.resolve(&remote, revision)
+    }
+
+    fn files(&self, remote: &Remote, commit: &str) -> Result<Arc<Files>, String> {
+        let (repositories, remote) = self.there(remote)?;
+        repositories.files(&remote, commit)
     }
 }
 

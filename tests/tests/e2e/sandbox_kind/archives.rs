@@ -9,6 +9,8 @@ use super::{DOWN, assert_nothing_left, run, spec, there};
 use crate::platform::refused;
 
 const UP: &[&str] = &["up", "--sandbox"];
+/// For a spec file.
+const GONE: &[&str] = &["down", "--sandbox", "--yes"];
 
 /// Writes a spec whose provider has a configuration.
 fn with_config(home: &Alone, config: &str) {
@@ -52,6 +54,15 @@ fn archives_are_loaded_into_every_node_when_they_are_the_right_ones() {
     }
     let again = home.platform(UP).ok().json();
     assert_eq!(again["counts"]["changed"], 0, "{again:#}");
+    // The file need not stay for what has been loaded from it.
+    let aside = home.dir().join("aside.tar");
+    std::fs::rename(&path, &aside).expect("moved");
+    let again = home.platform(UP).ok().json();
+    assert_eq!(again["counts"]["changed"], 0, "{again:#}");
+    // One that was never loaded has to be there.
+    with_config(&home, &format!("{{images: {{archives: [{{path: {path}.other}}]}}}}"));
+    refused(home.platform(UP), 1, "P1044", "config");
+    std::fs::rename(&aside, &path).expect("moved back");
 
     // Another image of the same name.
     let path = archive(&home, "def");
@@ -83,5 +94,20 @@ fn a_cluster_that_is_to_end_by_itself_still_does_when_something_is_added() {
     let said = report["findings"].as_array().into_iter().flatten().any(|finding| finding["code"] == "P0931");
     assert!(said, "{report:#}");
     home.platform(DOWN).ok();
+    assert_nothing_left(&home);
+}
+
+#[test]
+fn a_network_that_is_not_there_is_found_and_one_that_is_there_is_left() {
+    let home = Alone::new();
+    with_config(&home, "{network: theirs}");
+    let refusal = refused(home.platform(UP), 1, "P1017", "config");
+    assert!(refusal.to_string().contains("docker network create theirs"), "{refusal:#}");
+    assert!(there(&home).values().all(Vec::is_empty), "nothing was changed");
+    run(&home, "docker", &["network", "create", "theirs"]).ok();
+    home.platform(UP).ok();
+    home.platform(GONE).ok();
+    assert_eq!(there(&home)["networks"], ["theirs"], "it is not ours");
+    run(&home, "docker", &["network", "rm", "theirs"]).ok();
     assert_nothing_left(&home);
 }

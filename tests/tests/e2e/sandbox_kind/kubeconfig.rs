@@ -108,3 +108,51 @@ fn a_spec_that_asks_for_it_no_more_takes_it_along_all_the_same() {
     assert!(!home.dir().join(".kube").exists(), "it was made for it");
     assert_nothing_left(&home);
 }
+
+/// What `doctor` finds of the entry: what is wrong, and what helps.
+fn ailments(home: &Alone) -> Vec<(String, Option<String>)> {
+    let report = home.platform(["doctor", "--sandbox"]);
+    let all = report.json()["ailments"].as_array().cloned().unwrap_or_default();
+    assert_eq!(report.status, i32::from(!all.is_empty()), "{report:?}");
+    let word = |it: &serde_json::Value, key: &str| it[key].as_str().map(str::to_owned);
+    all.iter().map(|it| (word(it, "what").unwrap_or_default(), word(it, "cure"))).collect()
+}
+
+#[test]
+fn a_doctor_knows_what_is_wrong_with_the_entry_and_offers_what_can_be_done() {
+    let home = home();
+    home.platform(UP).ok();
+    let merged = kubeconfig(&home);
+    assert_eq!(ailments(&home), []);
+    let config = home.dir().join(".kube/config");
+    // It was taken out, or the whole file is gone.
+    for text in [Some(THEIRS), None] {
+        match text {
+            Some(text) => std::fs::write(&config, text).expect("written"),
+            None => std::fs::remove_file(&config).expect("removed"),
+        }
+        let found = ailments(&home);
+        assert!(found.len() == 1 && found[0].0.contains("it is not there"), "{found:?}");
+        assert_eq!(found[0].1.as_deref(), Some("put it in"));
+        home.platform(["doctor", "--sandbox", "--fix", "--yes"]).ok();
+        assert!(kubeconfig(&home).contains(NAME));
+        assert_eq!(ailments(&home), []);
+    }
+    // Somebody else's of that name, and what is no kubeconfig: nothing is offered that would be refused.
+    for text in [THEIRS.replace("name: big,", &format!("name: {NAME},")), "clusters: [".to_owned()] {
+        std::fs::write(&config, &text).expect("written");
+        let found = ailments(&home);
+        assert!(found.len() == 1 && found[0].1.is_none(), "{found:?}");
+        home.platform(["doctor", "--sandbox", "--fix", "--yes"]).exits(1);
+        assert_eq!(kubeconfig(&home), text);
+    }
+    std::fs::write(&config, merged).expect("written");
+    // The spec asks for it no more: it stays until the cluster goes, and that is said.
+    spec(&home, str::to_owned);
+    assert_eq!(ailments(&home), []);
+    let planned = home.platform(["plan", "--sandbox"]).ok().json();
+    let finding = planned["findings"].as_array().into_iter().flatten().find(|it| it["code"] == "P1018");
+    assert_eq!(finding.map(|it| &it["severity"]), Some(&"warning".into()), "{planned:#}");
+    home.platform(DOWN).ok();
+    assert_nothing_left(&home);
+}

@@ -36,6 +36,8 @@ pub(super) const FLAGS: &[Flag] = &[
     ("entrypoint", true),
     ("tmpfs", true),
     ("security-opt", true),
+    ("cap-add", true),
+    ("cap-drop", true),
     ("cgroupns", true),
     ("userns", true),
     ("device", true),
@@ -209,8 +211,11 @@ fn bind(given: &str) -> Option<Mount> {
 }
 
 fn mount(given: &str) -> Result<Mount, String> {
-    let pairs: Vec<(&str, &str)> =
-        given.split(',').map(|pair| pair.split_once('=').unwrap_or((pair, "true"))).collect();
+    let pairs: Vec<(&str, &str)> = given
+        .split(',')
+        .map(|pair| pair.trim_matches('"'))
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "true")))
+        .collect();
     let one =
         |names: &[&str]| pairs.iter().find(|(key, _)| names.contains(key)).map_or("", |(_, value)| *value);
     let volume = one(&["type"]) != "bind";

@@ -27,6 +27,7 @@ fn ask(api: &Api, method: &str, path: &str, body: Value) -> (u16, Value, Vec<Str
         ..Ask::default()
     };
     match api.answer(&ask) {
+        Answer::List { .. } => unreachable!("made whole"),
         Answer::Json { code, body, warnings } => (code, std::sync::Arc::unwrap_or_clone(body), warnings),
         Answer::Text { code, body, .. } => (code, body.into(), Vec::new()),
         Answer::Watch(_) | Answer::Bytes { .. } => (200, Value::Null, Vec::new()),

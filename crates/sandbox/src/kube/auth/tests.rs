@@ -31,6 +31,7 @@ fn ask(api: &Api, user: &User, method: &str, path: &str, body: Value) -> (u16, V
         ..Ask::default()
     };
     match api.answer(&ask) {
+        Answer::List { .. } => unreachable!("made whole"),
         Answer::Json { code, body, .. } => (code, std::sync::Arc::unwrap_or_clone(body)),
         Answer::Text { code, body, .. } => (code, body.into()),
         Answer::Watch(_) | Answer::Bytes { .. } => (200, Value::Null),
