@@ -15,6 +15,7 @@ use crate::{
 
 const MANIFEST: &str = "blueprint.toml";
 const FILES: &str = "files/";
+const PARTIALS: &str = "partials/";
 pub(crate) const TEMPLATE_SUFFIX: &str = ".tera";
 
 /// A blueprint, read and checked as far as it can be without a model.
@@ -70,8 +71,9 @@ impl Blueprint {
         let manifest = read_manifest(needed(MANIFEST)?)?;
         let params = Params::load(needed(params::FILE)?)?;
 
+        let partials = partials(&all);
         let mut sum = Sha256::new();
-        for (path, bytes) in &all {
+        for (path, bytes) in all.iter().chain(partials.iter().filter(|(path, _)| !all.contains_key(*path))) {
             tree::feed(&mut sum, path.as_bytes());
             tree::feed(&mut sum, bytes);
         }
@@ -80,7 +82,13 @@ impl Blueprint {
             .filter_map(|(path, bytes)| Some((path.strip_prefix(FILES)?.to_owned(), bytes)))
             .collect();
         check_roles(&manifest, &files)?;
-        Ok(Self { templates: compile(&files)?, manifest, params, files, digest: tree::finish(sum) })
+        Ok(Self {
+            templates: compile(files.iter().chain(&partials))?,
+            manifest,
+            params,
+            files,
+            digest: tree::finish(sum),
+        })
     }
 
     /// What it says about itself.
@@ -98,9 +106,10 @@ impl Blueprint {
         &self.digest
     }
 
-    /// Every artifact that [`Blueprint::render`] must be given.
-    pub fn needed_artifacts(&self) -> Vec<manifest::Needed> {
-        self.manifest.needed_artifacts()
+    /// Every artifact that [`Blueprint::render`] must be given for a model.
+    pub fn needed_artifacts(&self, model: &impl Serialize) -> Vec<manifest::Needed> {
+        // A model that does not become JSON is refused when it is rendered.
+        self.manifest.needed_artifacts(&serde_json::to_value(model).unwrap_or_default())
     }
 
     /// The parameters completed with defaults, when they fit the schema. `null` means none given.
@@ -115,8 +124,8 @@ impl Blueprint {
     ///
     /// `model` is the derived model; it must have `platform` (its name) and `repositories` (a list of `{name, role, …}`), and whatever
     /// the templates ask for. Templates see `model`, `params`, `blueprint` (`name`, `version`, `digest`), `repository`
-    /// (the model's entry), `root` (the repository's directory: empty, or with a slash at its end) and the variables of
-    /// the path's loops. A template that renders to white space makes no file. `artifacts` has bytes by artifact name, at least those of
+    /// (the model's entry), `root` (the repository's directory: empty, or with a slash at its end), `index` (lists of the model as maps
+    /// by name) and the variables of the path's loops. A template that renders to white space makes no file. `artifacts` has bytes by artifact name, at least those of
     /// [`Blueprint::needed_artifacts`].
     ///
     /// # Guarantees
@@ -159,7 +168,35 @@ fn check_roles(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> Result
     Ok(())
 }
 
-fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
+/// Templates for inclusion, by the path that includes name: all of the blueprint's own, and those of the shared ones that something
+/// here includes.
+fn partials(all: &source::Files) -> BTreeMap<String, Vec<u8>> {
+    let mut taken: BTreeMap<String, Vec<u8>> = all
+        .iter()
+        .filter(|(path, _)| path.starts_with(PARTIALS) && path.ends_with(TEMPLATE_SUFFIX))
+        .map(|(path, bytes)| (path.clone(), bytes.clone()))
+        .collect();
+    let mut shared = source::shared();
+    let mut texts: Vec<Vec<u8>> = all
+        .iter()
+        .filter(|(path, _)| path.ends_with(TEMPLATE_SUFFIX))
+        .map(|(_, bytes)| bytes.clone())
+        .collect();
+    while let Some(bytes) = texts.pop() {
+        let text = String::from_utf8_lossy(&bytes);
+        let named: Vec<String> =
+            shared.keys().filter(|path| text.contains(&format!("\"{path}\""))).cloned().collect();
+        for path in named {
+            if let Some(found) = shared.remove(&path) {
+                texts.push(found.clone());
+                taken.insert(path, found);
+            }
+        }
+    }
+    taken
+}
+
+fn compile<'a>(files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>) -> Result<Tera, BlueprintError> {
     let mut templates = Tera::default();
     // A value that is inserted into YAML without a filter is quoted where a reader could take it for something else
     // than text. Nothing here is HTML; elsewhere escaping would damage file contents.
@@ -167,7 +204,7 @@ fn compile(files: &BTreeMap<String, Vec<u8>>) -> Result<Tera, BlueprintError> {
     yaml::add_filters(&mut templates);
     templates.register_function("refuse", refuse);
     let mut sources = Vec::new();
-    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(TEMPLATE_SUFFIX)) {
+    for (path, bytes) in files.filter(|(path, _)| path.ends_with(TEMPLATE_SUFFIX)) {
         let text = std::str::from_utf8(bytes).map_err(|error| BlueprintError::Template {
             file: path.clone(),
             line: None,

@@ -2,9 +2,28 @@
 
 use serde_json::Value;
 
-/// The value at a dotted path; the empty path is the value itself.
+/// The value at a dotted path; the empty path is the value itself. In a list a segment is the `name` of an element, or its place
+/// from 0.
 pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split('.').filter(|segment| !segment.is_empty()).try_fold(value, |value, segment| value.get(segment))
+    path.split('.').filter(|segment| !segment.is_empty()).try_fold(value, |value, segment| match value {
+        Value::Array(list) => {
+            let named = list.iter().find(|element| element["name"] == segment);
+            named.or_else(|| list.get(segment.parse::<usize>().ok()?))
+        }
+        _ => value.get(segment),
+    })
+}
+
+/// The lists of a model whose elements have names of their own, each as a map by name. A template that looks for one of them
+/// need not go through them all, once for each of ten thousand files.
+pub(crate) fn index(model: &Value) -> Value {
+    const NAMED: [&str; 7] = ["addons", "cells", "clusters", "environments", "hosts", "projects", "tenants"];
+    let by_name = |list: &Value| -> Value {
+        let elements = list.as_array().into_iter().flatten();
+        let named = elements.filter_map(|it| Some((it["name"].as_str()?.to_owned(), it.clone())));
+        Value::Object(named.collect())
+    };
+    Value::Object(NAMED.iter().map(|list| ((*list).to_owned(), by_name(&model[*list]))).collect())
 }
 
 /// Whether a value counts as being asked for: not null, not false, not empty.
@@ -34,6 +53,11 @@ mod tests {
         assert_eq!(at(&model, ""), Some(&model));
         let wanted = |path| at(&model, path).is_some_and(is_wanted);
         assert!(wanted("backup") && wanted("zero"));
+        let model = json!({"addons": [{"name": "dns", "clusters": ["a", "b"]}]});
+        assert_eq!(at(&model, "addons.dns.clusters.1"), Some(&json!("b")));
+        assert_eq!(at(&model, "addons.0.name"), Some(&json!("dns")));
+        assert_eq!(at(&model, "addons.velero"), None);
+        assert_eq!(index(&model)["addons"]["dns"], model["addons"][0]);
         assert!(!wanted("none") && !wanted("no") && !wanted("empty") && !wanted("absent"));
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use platform_spec::{Class, Code, Failure};
 
+use crate::lint::Finding;
+
 /// A blueprint that cannot be used, or does not fit what it was given.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -85,7 +87,15 @@ pub enum BlueprintError {
         /// Which repository.
         repository: String,
         /// Where and of what kind; never the value.
-        found: Vec<crate::scan::Credential>,
+        found: Vec<Finding>,
+    },
+    /// Rendered files break rules that every tree must keep.
+    #[error("rendered files of repository `{repository}` break rules")]
+    Rules {
+        /// Which repository.
+        repository: String,
+        /// Where, and which rule.
+        broken: Vec<Finding>,
     },
     /// The caller did not bring an artifact.
     #[error("blueprint `{blueprint}` needs artifact `{name}` {version}, which was not given")]
@@ -136,6 +146,10 @@ impl From<BlueprintError> for Failure {
                 .into_iter()
                 .fold(config(Code::new("P0606")), Self::because)
                 .hint("take the value out and name a reference instead (env:, file:, vault:); a value that was ever committed must be changed where it is valid"),
+            BlueprintError::Rules { broken, .. } => broken
+                .into_iter()
+                .fold(config(Code::new("P0316")), Self::because)
+                .hint("`platform explain CODE` says what a rule asks for; mend the blueprint or what the spec asks of it"),
             BlueprintError::Artifact { .. } => Self::new(Code::new("P0608"), Class::Bug, message),
             BlueprintError::Addon { known, .. } => {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -1,5 +1,7 @@
 //! Which Argo CD Applications a rendered tree asks for.
 
+mod sets;
+
 use serde::{Deserialize, Serialize};
 use yaml_serde::Value;
 
@@ -34,12 +36,14 @@ pub struct LeafApplication {
     pub target_namespace: Option<String>,
 }
 
-/// Every Application in a tree's YAML files that is no app-of-apps, in the order of waves, then names.
+/// Every Application in a tree's YAML files that is no app-of-apps, in the order of waves, then names; those that ApplicationSets
+/// make of lists among them. A set of another kind has the label itself: what it makes is only known where it runs.
 ///
 /// Templates of Helm charts are not looked into.
 ///
 /// # Errors
-/// [`BlueprintError::Yaml`] for a file that is no YAML, or an Application without a name.
+/// [`BlueprintError::Yaml`] for a file that is no YAML, an Application without a name, or an ApplicationSet whose Applications
+/// cannot be known.
 pub fn leaf_applications(repository: &str, tree: &Tree) -> Result<Vec<LeafApplication>, BlueprintError> {
     let mut leaves = Vec::new();
     for (path, file) in &tree.files {
@@ -50,9 +54,17 @@ pub fn leaf_applications(repository: &str, tree: &Tree) -> Result<Vec<LeafApplic
             |why: String| BlueprintError::Yaml { repository: repository.to_owned(), path: path.clone(), why };
         let text = file.text().ok_or_else(|| refuse("it is not UTF-8".to_owned()))?;
         for document in yaml::documents(text).map_err(refuse)? {
-            if is_application(&document) && document["metadata"]["labels"][APP_OF_APPS_LABEL].is_null() {
+            if !document["metadata"]["labels"][APP_OF_APPS_LABEL].is_null() {
+                continue;
+            }
+            let applications = match () {
+                () if is_argo(&document, "Application") => vec![document],
+                () if is_argo(&document, "ApplicationSet") => sets::expand(&document).map_err(refuse)?,
+                () => continue,
+            };
+            for application in &applications {
                 leaves.push(
-                    leaf(&document, path).ok_or_else(|| refuse("an Application has no name".to_owned()))?,
+                    leaf(application, path).ok_or_else(|| refuse("an Application has no name".to_owned()))?,
                 );
             }
         }
@@ -61,8 +73,8 @@ pub fn leaf_applications(repository: &str, tree: &Tree) -> Result<Vec<LeafApplic
     Ok(leaves)
 }
 
-fn is_application(document: &Value) -> bool {
-    document["kind"].as_str() == Some("Application")
+fn is_argo(document: &Value, kind: &str) -> bool {
+    document["kind"].as_str() == Some(kind)
         && document["apiVersion"].as_str().is_some_and(|version| version.starts_with("argoproj.io/"))
 }
 

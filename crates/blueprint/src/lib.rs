@@ -11,17 +11,20 @@
 //! | [`manifest`] | `blueprint.toml` |
 //! | [`tree`] | what comes out: [`Trees`], [`Tree`], digests |
 //! | [`leaf`] | the Argo CD Applications that a tree asks for |
-//! | [`scan`] | the search for literal credentials (X-08) |
+//! | [`lint`] | the rules that every tree must keep, rendered or not (G-10 …, X-08) |
+//! | `scan` | the search for literal credentials (X-08) |
 
 pub mod blueprint;
 mod context;
 pub mod error;
 pub mod leaf;
+pub mod lint;
+mod lock;
 pub mod manifest;
 mod params;
 mod paths;
 mod render;
-pub mod scan;
+mod scan;
 mod source;
 pub mod tree;
 mod yaml;

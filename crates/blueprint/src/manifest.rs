@@ -1,6 +1,9 @@
 //! `blueprint.toml`: what a blueprint says about itself.
 
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::context;
 
 /// The content of `blueprint.toml`. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -42,12 +45,21 @@ pub struct Repository {
 pub struct EmbeddedArtifacts {
     /// Their names in `artifacts.toml`.
     pub names: Vec<String>,
-    /// Their version there.
+    /// Their version there; in braces, where it is in the model: `{argocd.version}`.
     pub version: String,
     /// Role of the repository they go to.
     pub repository: String,
     /// The path of each; `{artifact}` stands for its name.
     pub path: String,
+}
+
+impl EmbeddedArtifacts {
+    /// The version for this model.
+    pub(crate) fn version_for(&self, model: &Value) -> String {
+        let inner = self.version.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let found = inner.and_then(|path| context::at(model, path)?.as_str());
+        found.unwrap_or(&self.version).trim_start_matches('v').to_owned()
+    }
 }
 
 /// A path segment `{variable}` (the element's name) or `{variable.field}`: the file is made once for each element.
@@ -58,6 +70,9 @@ pub struct Loop {
     pub variable: String,
     /// Dotted path of the list: in an outer loop's element (`tenant.apps`), else in the model (`cells`).
     pub over: String,
+    /// Dotted paths in an element: of those that are equal there, only the first is taken.
+    #[serde(default)]
+    pub by: Vec<String>,
 }
 
 /// Files that are only made when something in the model or the parameters is there.
@@ -81,9 +96,9 @@ pub struct Needed {
 
 impl Manifest {
     /// Every artifact that is embedded, each once, in the manifest's order.
-    pub fn needed_artifacts(&self) -> Vec<Needed> {
+    pub(crate) fn needed_artifacts(&self, model: &Value) -> Vec<Needed> {
         let all = self.artifacts.iter().flat_map(|group| {
-            group.names.iter().map(|name| Needed { name: name.clone(), version: group.version.clone() })
+            group.names.iter().map(|name| Needed { name: name.clone(), version: group.version_for(model) })
         });
         let mut needed = Vec::new();
         for artifact in all {

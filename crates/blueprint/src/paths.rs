@@ -1,5 +1,7 @@
 //! From a path in the blueprint to the paths in a repository: loops and what a path may be.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{BlueprintError, context, manifest::Loop};
@@ -13,7 +15,8 @@ pub(crate) struct Placed {
 
 /// Makes one path for each combination of loop elements, outer loops first, in the order of the lists.
 ///
-/// `{cell}` is the element's `name` (or the element, when it is a text), `{cell.cluster}` another field of it.
+/// `{cell}` is the element's `name` (or the element, when it is a text), `{cell.cluster}` another field of it; a field may be a path
+/// of several segments.
 pub(crate) fn expand(path: &str, loops: &[Loop], model: &Value) -> Result<Vec<Placed>, BlueprintError> {
     let refuse = |why: String| BlueprintError::Path { path: path.to_owned(), why };
     let mut done = Vec::new();
@@ -38,7 +41,7 @@ pub(crate) fn expand(path: &str, loops: &[Loop], model: &Value) -> Result<Vec<Pl
         let list = list_of(declared, &placed.bindings, model)
             .ok_or_else(|| refuse(format!("there is no list `{}` in the model", declared.over)))?;
         // Backwards, since `open` is a stack.
-        for element in list.iter().rev() {
+        for element in distinct(list, &declared.by).into_iter().rev() {
             let mut bound = placed.clone();
             bound.bindings.push((declared.variable.clone(), element.clone()));
             open.push(bound);
@@ -50,7 +53,19 @@ pub(crate) fn expand(path: &str, loops: &[Loop], model: &Value) -> Result<Vec<Pl
 fn segment_of<'v>(element: &'v Value, field: &str) -> Option<&'v str> {
     let found =
         if field.is_empty() && element.is_object() { &element["name"] } else { context::at(element, field)? };
-    found.as_str().filter(|segment| is_segment(segment))
+    found.as_str().filter(|text| if field.is_empty() { is_segment(text) } else { is_path(text) })
+}
+
+/// The first of each group of elements that are equal in these fields; all of them without fields.
+fn distinct<'v>(list: &'v [Value], by: &[String]) -> Vec<&'v Value> {
+    if by.is_empty() {
+        return list.iter().collect();
+    }
+    let mut seen = BTreeSet::new();
+    let fields = |element: &Value| -> Vec<Option<String>> {
+        by.iter().map(|field| context::at(element, field).map(Value::to_string)).collect()
+    };
+    list.iter().filter(|element| seen.insert(fields(element))).collect()
 }
 
 fn list_of<'v>(declared: &Loop, bindings: &'v [(String, Value)], model: &'v Value) -> Option<&'v Vec<Value>> {
@@ -90,7 +105,7 @@ mod tests {
     use super::*;
 
     fn declare(variable: &str, over: &str) -> Loop {
-        Loop { variable: variable.to_owned(), over: over.to_owned() }
+        Loop { variable: variable.to_owned(), over: over.to_owned(), by: Vec::new() }
     }
 
     #[test]
@@ -116,6 +131,24 @@ mod tests {
             expand("{application.app}/{application}", &[declare("application", "applications")], &model)
                 .unwrap();
         assert_eq!(placed[0].path, "web/web-dev");
+    }
+
+    #[test]
+    fn a_field_may_be_a_path_and_equal_elements_are_taken_once() {
+        let model = json!({"applications": [
+            {"name": "1", "tenants": ["a"], "dir": "us/dev"},
+            {"name": "2", "tenants": ["a"], "dir": "us/dev"},
+            {"name": "3", "tenants": ["b"], "dir": "eu"},
+        ]});
+        let mut once = declare("one", "applications");
+        once.by = vec!["tenants.0".to_owned()];
+        let placed = expand("{one.dir}/{one.tenants.0}.yaml", &[once], &model).unwrap();
+        let paths: Vec<_> = placed.iter().map(|p| p.path.as_str()).collect();
+        assert_eq!(paths, ["us/dev/a.yaml", "eu/b.yaml"]);
+        for dir in ["../x", "a//b", "/a", "a/.git"] {
+            let model = json!({"applications": [{"name": "1", "dir": dir}]});
+            assert!(expand("{one.dir}/x", &[declare("one", "applications")], &model).is_err(), "{dir}");
+        }
     }
 
     #[test]

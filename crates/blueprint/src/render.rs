@@ -8,10 +8,10 @@ use tera::{Context, ErrorKind};
 use crate::{
     Blueprint, BlueprintError, File, Tree, Trees,
     blueprint::TEMPLATE_SUFFIX,
-    context,
+    context, lint, lock,
     manifest::Condition,
     paths::{self, Placed},
-    scan, yaml,
+    yaml,
 };
 
 /// Says which blueprint a repository was rendered from. No time and no program version in it: it changes only when what
@@ -26,10 +26,11 @@ pub(crate) fn render(
 ) -> Result<Trees, BlueprintError> {
     check_version(blueprint, model)?;
     check_addons(blueprint, model)?;
+    let index = context::index(model);
     let mut trees = Trees::default();
     for repository in &blueprint.manifest.repositories {
         let entry = repository_of(model, &repository.role)?;
-        let pass = Pass { blueprint, model, params, artifacts, role: &repository.role, entry };
+        let pass = Pass { blueprint, model, index: &index, params, artifacts, role: &repository.role, entry };
         let tree = pass.tree()?;
         check(pass.name(), &tree)?;
         trees.repositories.insert(pass.name().to_owned(), tree);
@@ -41,6 +42,7 @@ pub(crate) fn render(
 struct Pass<'a> {
     blueprint: &'a Blueprint,
     model: &'a Value,
+    index: &'a Value,
     params: &'a Value,
     artifacts: &'a BTreeMap<String, Vec<u8>>,
     role: &'a str,
@@ -76,6 +78,8 @@ impl Pass<'_> {
         }
         self.put_artifacts(&mut tree)?;
         self.put(&mut tree, RENDERED_BY.to_owned(), File::new(self.rendered_by()))?;
+        let lock = lock::of(self.blueprint, self.model, &self.pinned(), &tree);
+        self.put(&mut tree, lock::FILE.to_owned(), File::new(lock))?;
         Ok(tree)
     }
 
@@ -95,6 +99,7 @@ impl Pass<'_> {
         let manifest = &self.blueprint.manifest;
         let mut base = Context::new();
         base.insert("model", self.model);
+        base.insert("index", self.index);
         base.insert("params", self.params);
         base.insert("repository", self.entry);
         base.insert("root", &self.root());
@@ -146,12 +151,28 @@ impl Pass<'_> {
                 let bytes = self.artifacts.get(name).ok_or_else(|| BlueprintError::Artifact {
                     blueprint: manifest.name.clone(),
                     name: name.clone(),
-                    version: group.version.clone(),
+                    version: group.version_for(self.model),
                 })?;
                 self.put(tree, path, File::new(bytes.clone()))?;
             }
         }
         Ok(())
+    }
+
+    /// The artifacts in this repository, each with its version and content.
+    fn pinned(&self) -> Vec<(&str, String, &[u8])> {
+        let manifest = &self.blueprint.manifest;
+        let groups = manifest.artifacts.iter().filter(|group| group.repository == self.role);
+        let all = groups.flat_map(|group| {
+            group
+                .names
+                .iter()
+                .filter(|name| self.is_wanted(&group.path.replace("{artifact}", name)))
+                .filter_map(|name| {
+                    Some((name.as_str(), group.version_for(self.model), self.artifacts.get(name)?.as_slice()))
+                })
+        });
+        all.collect()
     }
 
     fn rendered_by(&self) -> String {
@@ -240,11 +261,23 @@ fn check(repository: &str, tree: &Tree) -> Result<(), BlueprintError> {
         let text = file.text().ok_or_else(|| refuse("it is not UTF-8".to_owned()))?;
         yaml::documents(text).map_err(refuse)?;
     }
-    let found = scan::credentials(tree);
-    if found.is_empty() {
+    judge(repository, tree)
+}
+
+/// The rules of [`lint`], but for those that ask what happens once the tree is published.
+fn judge(repository: &str, tree: &Tree) -> Result<(), BlueprintError> {
+    let report = lint::check(tree, None);
+    if report.passed() {
         return Ok(());
     }
-    Err(BlueprintError::Credentials { repository: repository.to_owned(), found })
+    let repository = repository.to_owned();
+    let (found, broken): (Vec<_>, Vec<_>) =
+        report.findings.into_iter().partition(|found| found.rule == lint::rules::CREDENTIALS);
+    // What may have given a secret away is said before anything else.
+    match found.is_empty() {
+        false => Err(BlueprintError::Credentials { repository, found }),
+        true => Err(BlueprintError::Rules { repository, broken }),
+    }
 }
 
 /// The template engine's error with its file and line.

@@ -1,31 +1,15 @@
-//! The search for literal credentials in files that are about to be committed (X-08).
+//! The search for literal credentials (X-08).
 //!
 //! Three looks: texts with a shape that only credentials have (any file), keys such as `password` with a literal value
 //! and Kubernetes Secrets with content (YAML). A find says where and of what kind; it never repeats the value.
+//!
+//! What is encrypted (SOPS, SealedSecret), a reference, or a placeholder that nobody could log in with is none. A default
+//! such as `changeme` is one: it is what runs where nobody has changed it.
 
-use std::{fmt, sync::LazyLock};
+use std::sync::LazyLock;
 
-use regex::RegexSet;
+use regex::Regex;
 use yaml_serde::Value;
-
-use crate::{Tree, yaml};
-
-/// A credential in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// The file's path in its repository.
-    pub path: String,
-    /// Line (from 1), or dotted path within a document.
-    pub place: String,
-    /// What it looks like.
-    pub kind: &'static str,
-}
-
-impl fmt::Display for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.path, self.place, self.kind)
-    }
-}
 
 /// Shapes that nothing but a credential has. Prefixes are the issuers' own.
 const SHAPES: &[(&str, &str)] = &[
@@ -38,11 +22,21 @@ const SHAPES: &[(&str, &str)] = &[
     (r"\bxox[abprs]-[A-Za-z0-9-]{10,}", "a Slack token"),
     (r"\bAIza[A-Za-z0-9_-]{35}", "a Google API key"),
     (r"\bhvs\.[A-Za-z0-9_-]{20,}", "a Vault token"),
+    (r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", "a signed token (JWT)"),
     (r"\b[a-z][a-z0-9+.-]*://[^/\s:@'\x22]+:[^/\s@{$<'\x22]{3,}@", "a password in a URL"),
 ];
 
-static SHAPE_SET: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSet::new(SHAPES.iter().map(|(pattern, _)| pattern)).expect("a test has compiled the patterns")
+static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let compile = |(pattern, kind): &(&str, &'static str)| {
+        (Regex::new(pattern).expect("a test has compiled the patterns"), *kind)
+    };
+    SHAPES.iter().map(compile).collect()
+});
+
+/// All of them at once: most lines have none, and are read once.
+static ANY: LazyLock<Regex> = LazyLock::new(|| {
+    let all: Vec<String> = SHAPES.iter().map(|(pattern, _)| format!("(?:{pattern})")).collect();
+    Regex::new(&all.join("|")).expect("a test has compiled the patterns")
 });
 
 /// Ends of key names, in small letters and without separators, whose value is secret.
@@ -63,84 +57,81 @@ const SECRET_KEYS: &[&str] = &[
     "tsigsecret",
 ];
 
-/// Every credential in a tree, by path.
-pub fn credentials(tree: &Tree) -> Vec<Credential> {
-    let mut found = Vec::new();
-    for (path, file) in &tree.files {
-        let Some(text) = file.text() else { continue };
-        for (number, line) in text.lines().enumerate() {
-            for shape in SHAPE_SET.matches(line) {
-                found.push(Credential {
-                    path: path.clone(),
-                    place: format!("line {}", number + 1),
-                    kind: SHAPES[shape].1,
-                });
-            }
-        }
-        if yaml::is_yaml(path) && !tree.is_helm_template(path) {
-            // A file that is no YAML is reported by whoever parses it for its own sake.
-            for (number, document) in yaml::documents(text).unwrap_or_default().iter().enumerate() {
-                let mut look = Look { path, found: &mut found };
-                look.at_secret(document, number);
-                look.at(document, &format!("document {}", number + 1));
+/// Reports lines, from 1, with a text that has the shape of a credential, and what it looks like.
+pub(crate) fn in_lines(text: &str, report: &mut dyn FnMut(u64, &'static str)) {
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| ANY.is_match(line)) {
+        for (pattern, kind) in PATTERNS.iter() {
+            // AWS's own documentation writes its examples so.
+            if pattern.find_iter(line).any(|hit| !hit.as_str().contains("EXAMPLE")) {
+                report(number, kind);
             }
         }
     }
-    found
 }
 
-struct Look<'a> {
-    path: &'a str,
-    found: &'a mut Vec<Credential>,
+/// Reports values of documents that are literal credentials, and what they look like.
+pub(crate) fn in_documents(documents: &[Value], report: &mut dyn FnMut(&Value, &'static str)) {
+    for document in documents {
+        match (document["apiVersion"].as_str().unwrap_or_default(), document["kind"].as_str()) {
+            ("v1", Some("List")) => {
+                if let Some(items) = document["items"].as_sequence() {
+                    in_documents(items, report);
+                }
+            }
+            ("v1", Some("Secret")) => in_secret(document, report),
+            // Its values are encrypted.
+            (version, Some("SealedSecret")) if version.starts_with("bitnami.com/") => {
+                at(&document["spec"]["template"], false, report);
+            }
+            // There `secretKey` is the name of a key.
+            (version, _) if version.starts_with("external-secrets.io/") => at(document, true, report),
+            _ => at(document, false, report),
+        }
+    }
 }
 
-impl Look<'_> {
-    fn report(&mut self, place: String, kind: &'static str) {
-        self.found.push(Credential { path: self.path.to_owned(), place, kind });
+/// A Secret may be in Git when nothing in it is secret: it is empty, encrypted (SOPS adds its own section), full of
+/// placeholders, or says Argo CD where a repository is.
+fn in_secret(secret: &Value, report: &mut dyn FnMut(&Value, &'static str)) {
+    const PLACE: [&str; 8] =
+        ["type", "url", "name", "project", "server", "enableOCI", "insecure", "forceHttpBasicAuth"];
+    if !secret["sops"].is_null() {
+        return;
     }
-
-    fn at_secret(&mut self, document: &Value, number: usize) {
-        let is_secret =
-            document["kind"].as_str() == Some("Secret") && document["apiVersion"].as_str() == Some("v1");
-        // SOPS leaves the shape of a Secret and adds its own section; its values are encrypted.
-        if !is_secret || !document["sops"].is_null() {
-            return;
-        }
-        for section in ["data", "stringData"] {
-            if document[section].as_mapping().is_some_and(|data| !data.is_empty()) {
-                self.report(format!("document {}.{section}", number + 1), "a Secret with content");
-            }
+    let of_argocd = !secret["metadata"]["labels"]["argocd.argoproj.io/secret-type"].is_null();
+    for section in ["data", "stringData"] {
+        let is_secret = |(key, value): (&Value, &Value)| {
+            let known = of_argocd && key.as_str().is_some_and(|key| PLACE.contains(&key));
+            !known && !value.is_null() && value.as_str().is_none_or(is_literal)
+        };
+        if secret[section].as_mapping().is_some_and(|content| content.iter().any(is_secret)) {
+            report(&secret[section], "a Secret with content");
         }
     }
+}
 
-    fn at(&mut self, value: &Value, place: &str) {
-        match value {
-            Value::Mapping(map) => {
-                // Environment variables: `{name: DB_PASSWORD, value: …}`.
-                if let (Some(name), Some(value)) = (value["name"].as_str(), value["value"].as_str())
-                    && is_secret_key(name)
-                    && is_literal(value)
-                {
-                    self.report(format!("{place}.value"), "a literal credential");
-                }
-                for (key, value) in map {
-                    let Some(key) = key.as_str() else { continue };
-                    let place = format!("{place}.{key}");
-                    if value.as_str().is_some_and(|text| is_secret_key(key) && is_literal(text)) {
-                        self.report(place, "a literal credential");
-                    } else {
-                        self.at(value, &place);
-                    }
+fn at(value: &Value, names_keys: bool, report: &mut dyn FnMut(&Value, &'static str)) {
+    match value {
+        Value::Mapping(map) => {
+            // Environment variables: `{name: DB_PASSWORD, value: …}`.
+            if let (Some(name), Some(text)) = (value["name"].as_str(), value["value"].as_str())
+                && is_secret_key(name)
+                && is_literal(text)
+            {
+                report(&value["value"], "a literal credential");
+            }
+            for (key, value) in map {
+                let Some(key) = key.as_str() else { continue };
+                let named = is_secret_key(key) && !(names_keys && key == "secretKey");
+                match value.as_str() {
+                    Some(text) if named && is_literal(text) => report(value, "a literal credential"),
+                    _ => at(value, names_keys, report),
                 }
             }
-            Value::Sequence(list) => {
-                for (number, value) in list.iter().enumerate() {
-                    self.at(value, &format!("{place}[{number}]"));
-                }
-            }
-            Value::Tagged(tagged) => self.at(&tagged.value, place),
-            _ => {}
         }
+        Value::Sequence(list) => list.iter().for_each(|value| at(value, names_keys, report)),
+        Value::Tagged(tagged) => at(&tagged.value, names_keys, report),
+        _ => {}
     }
 }
 
@@ -152,18 +143,42 @@ fn is_secret_key(key: &str) -> bool {
 
 /// Whether a text is the thing itself: not empty, no placeholder, no reference to where it is kept, not encrypted.
 fn is_literal(text: &str) -> bool {
-    const REFERENCES: &[&str] =
-        &["env:", "file:", "exec:", "vault:", "vault://", "ref+", "secretref", "ENC[", "$", "{{", "<", "/"];
-    !text.trim().is_empty() && !REFERENCES.iter().any(|start| text.trim_start().starts_with(start))
+    const REFERENCES: &[&str] = &[
+        "env:",
+        "file:",
+        "exec:",
+        "vault:",
+        "ref+",
+        "secretref",
+        "op://",
+        "arn:",
+        "ENC[",
+        "$",
+        "{{",
+        "<",
+        "/",
+    ];
+    const PLACEHOLDERS: &[&str] =
+        &["replace", "your-", "your_", "xxx", "***", "...", "todo", "placeholder", "redacted"];
+    let text = text.trim();
+    let small = text.to_ascii_lowercase();
+    !text.is_empty()
+        && !REFERENCES.iter().any(|start| text.starts_with(start))
+        && !PLACEHOLDERS.iter().any(|start| small.starts_with(start))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::File;
+    use crate::yaml;
 
-    fn scan(path: &str, text: &str) -> Vec<Credential> {
-        credentials(&Tree { files: [(path.to_owned(), File::new(text))].into() })
+    /// Line and kind of everything that is found.
+    fn scan(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        in_lines(text, &mut |line, kind| found.push(format!("{line}: {kind}")));
+        let documents = yaml::documents(text).unwrap_or_default();
+        in_documents(&documents, &mut |_, kind| found.push(kind.to_owned()));
+        found
     }
 
     /// Put together at run time, so that no scanner of repositories stumbles over this file.
@@ -172,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn x08_shapes_are_found_in_any_file_and_never_repeated() {
+    fn x08_shapes_are_found_in_any_file() {
         for value in [
             canary(&["AKIA", "ABCDEFGHIJKLMNOP"]),
             canary(&["aws_secret_access_key = ", "abcdefghijabcdefghijabcdefghijabcdefghij"]),
@@ -181,25 +196,34 @@ mod tests {
             canary(&["ghp", "_abcdefghijabcdefghijabcdefghijabcdef"]),
             canary(&["glpat", "-abcdefghijabcdefghij"]),
             canary(&["https://user:", "hunter2", "@git.example/x"]),
+            canary(&["eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0NTY3ODkwIn0", ".c2lnbmF0dXJlLW9mLWl0"]),
         ] {
-            let found = scan("docs/notes.md", &format!("# Notes\n\nuse {value} here\n"));
+            let found = scan(&format!("# Notes\n\n- use {value} here\n"));
             assert_eq!(found.len(), 1, "{value}");
-            assert_eq!(found[0].place, "line 3");
-            assert!(!found[0].to_string().contains(&value));
+            assert!(found[0].starts_with("3: ") && !found[0].contains(&value));
         }
+        assert_eq!(scan("# AKIAIOSFODNN7EXAMPLE\n"), [""; 0], "AWS's own example");
     }
 
     #[test]
     fn x08_keys_with_literal_values_and_secrets_with_content() {
-        for (text, place) in [
-            ("db:\n  password: hunter2\n", "document 1.db.password"),
-            ("a: 1\n---\nauth:\n- clientSecret: hunter2\n", "document 2.auth[0].clientSecret"),
-            ("env:\n- name: DB_PASSWORD\n  value: hunter2\n", "document 1.env[0].value"),
-            ("apiVersion: v1\nkind: Secret\nstringData: {cloud: hunter2}\n", "document 1.stringData"),
+        for (text, kind) in [
+            ("db:\n  password: hunter2\n", "a literal credential"),
+            ("db:\n  password: changeme\n", "a literal credential"),
+            ("a: 1\n---\nauth:\n- clientSecret: hunter2\n", "a literal credential"),
+            ("env:\n- name: DB_PASSWORD\n  value: hunter2\n", "a literal credential"),
+            ("apiVersion: v1\nkind: Secret\nstringData: {cloud: hunter2}\n", "a Secret with content"),
+            (
+                "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, data: {a: aHVudGVyMg==}}\n",
+                "a Secret with content",
+            ),
+            (
+                "apiVersion: v1\nkind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repository}}\n\
+                 stringData: {url: https://git.example/x, password: hunter2}\n",
+                "a Secret with content",
+            ),
         ] {
-            let found = scan("a.yaml", text);
-            assert_eq!(found.iter().map(|f| f.place.as_str()).collect::<Vec<_>>(), [place], "{text}");
-            assert!(!found[0].to_string().contains("hunter2"));
+            assert_eq!(scan(text), [kind], "{text}");
         }
     }
 
@@ -209,15 +233,23 @@ mod tests {
             "password: env:DB_PASSWORD\n",
             "password: ''\n",
             "password: ${DB_PASSWORD}\n",
+            "password: <path:secret/data/db#password>\n",
+            "password: REPLACE_ME\napiToken: your-token-here\nclientSecret: xxxxxxxx\n",
             "passwordSecretRef: {name: db, key: password}\n",
             "existingSecret: db\nsecretName: cloud-credentials\nautomountServiceAccountToken: false\n",
             "env:\n- name: AWS_SHARED_CREDENTIALS_FILE\n  value: /credentials/cloud\n",
             "env:\n- name: DB_PASSWORD\n  valueFrom: {secretKeyRef: {name: db, key: password}}\n",
             "apiVersion: v1\nkind: Secret\ndata: {a: 'ENC[AES256_GCM,data:x]'}\nsops: {mac: x}\n",
             "apiVersion: v1\nkind: Secret\nmetadata: {name: argocd-secret}\n",
+            "apiVersion: v1\nkind: Secret\nstringData: {password: '${DB_PASSWORD}', user: ''}\n",
+            "apiVersion: v1\nkind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repository}}\n\
+             stringData: {type: git, url: https://git.example/x}\n",
+            "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nspec: {encryptedData: {password: AgBy3i4OJSWK}}\n",
+            "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nspec:\n  data:\n  - secretKey: db-password\n    \
+             remoteRef: {key: db, property: password}\n",
             "repoURL: https://git.example/x.git\n",
         ] {
-            assert_eq!(scan("a.yaml", text), [], "{text}");
+            assert_eq!(scan(text), [""; 0], "{text}");
         }
     }
 }

@@ -11,10 +11,13 @@ static BLUEPRINTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../blueprints"
 /// Files by path within the blueprint. `golden/` is left out: it belongs to tests.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
+/// The folder beside the blueprints whose files any blueprint may include.
+pub(crate) const SHARED: &str = "shared";
+
 /// Names of the blueprints in this program, sorted.
 pub(crate) fn embedded_names() -> Vec<String> {
-    let mut names: Vec<String> =
-        BLUEPRINTS.dirs().map(|dir| dir.path().to_string_lossy().into_owned()).collect();
+    let dirs = BLUEPRINTS.dirs().filter(|dir| dir.path() != Path::new(SHARED));
+    let mut names: Vec<String> = dirs.map(|dir| dir.path().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -23,11 +26,20 @@ pub(crate) fn embedded_names() -> Vec<String> {
 pub(crate) fn embedded(name: &str) -> Result<Files, BlueprintError> {
     let dir = BLUEPRINTS
         .dirs()
-        .find(|dir| dir.path() == Path::new(name))
+        .find(|dir| dir.path() == Path::new(name) && name != SHARED)
         .ok_or_else(|| BlueprintError::Unknown { name: name.to_owned(), known: embedded_names() })?;
     let mut files = Files::new();
     collect_embedded(dir, dir.path(), &mut files);
     Ok(files)
+}
+
+/// The partials of this program, by the path under which templates include them: `shared/…`.
+pub(crate) fn shared() -> Files {
+    let mut files = Files::new();
+    if let Some(dir) = BLUEPRINTS.get_dir(SHARED) {
+        collect_embedded(dir, Path::new(""), &mut files);
+    }
+    files
 }
 
 fn collect_embedded(dir: &Dir<'_>, root: &Path, files: &mut Files) {

@@ -25,17 +25,23 @@ pub(crate) fn is_yaml(path: &str) -> bool {
 pub(crate) fn add_filters(tera: &mut tera::Tera) {
     tera.register_filter("quote", quote);
     tera.register_filter("to_yaml", to_yaml);
+    tera.register_filter("where", matching);
+    tera.register_filter("relative", relative);
     tera.set_escape_fn(|text, out| out.write_all(scalar(text).as_bytes()));
 }
 
 /// Refuses the template of a YAML file that inserts a value into the middle of other text: it could be quoted there only
-/// by whoever knows the whole text. Comments are let pass. The number of the first such line, from 1.
+/// by whoever knows the whole text. Comments are let pass, and what is `raw`: others' templates. The number of the first such line,
+/// from 1.
 ///
 /// # Errors
 /// What is wrong with that line.
 pub(crate) fn values_stand_alone(template: &str) -> Result<(), (usize, String)> {
+    let mut raw = false;
     for (number, line) in template.lines().enumerate() {
-        if line.trim_start().starts_with('#') {
+        let ends_raw = line.contains("{% endraw") || line.contains("{%- endraw");
+        raw = !ends_raw && (raw || line.contains("{% raw") || line.contains("{%- raw"));
+        if raw || ends_raw || line.trim_start().starts_with('#') {
             continue;
         }
         let mut from = 0;
@@ -80,6 +86,28 @@ fn to_yaml(value: &Value, _: Kwargs, _: &State<'_>) -> TeraResult<Value> {
     let mut text = String::new();
     write_block(&value, 0, &mut text);
     Ok(Value::safe_string(text.trim_end().trim_start_matches('\n')))
+}
+
+/// `where(FIELD=…)`: the elements of a list in which these fields are equal to what is given; in a field that is a list, one element
+/// is enough.
+fn matching(value: &Value, wanted: Kwargs, _: &State<'_>) -> TeraResult<Value> {
+    let list = value.as_array().ok_or_else(|| Error::message("`where` takes a list"))?;
+    let fits = |element: &Value| {
+        wanted.iter().all(|(field, wanted)| match element.as_map().and_then(|map| map.get(field)) {
+            Some(found) => found == wanted || found.as_array().is_some_and(|list| list.contains(wanted)),
+            None => false,
+        })
+    };
+    Ok(list.iter().filter(|element| fits(element)).cloned().collect::<Vec<_>>().into())
+}
+
+/// `relative(to=DIRECTORY)`: a path of the repository as a file in that directory of it names it.
+fn relative(path: &str, arguments: Kwargs, _: &State<'_>) -> TeraResult<String> {
+    let from: &str = arguments.must_get("to")?;
+    let (from, to): (Vec<&str>, Vec<&str>) = (from.split('/').collect(), path.split('/').collect());
+    let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..", from.len() - same);
+    Ok(up.chain(to[same..].iter().copied()).collect::<Vec<_>>().join("/"))
 }
 
 // Written here and not by yaml_serde: that one writes for YAML 1.2 and leaves `no`, `on` or `12:30` bare, which
@@ -193,6 +221,30 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_searched_and_paths_are_told_from_elsewhere() {
+        let value = serde_json::json!([
+            {"name": "a", "cell": "x", "tenants": ["t", "u"]},
+            {"name": "b", "cell": "y", "tenants": ["t"]},
+            {"name": "c"},
+        ]);
+        let names = |filter: &str| {
+            render(
+                &format!("{{% for it in value | where({filter}) %}}{{{{ it.name }}}} {{% endfor %}}"),
+                &value,
+            )
+        };
+        assert_eq!(names("cell=\"x\""), "a ");
+        assert_eq!(names("tenants=\"t\""), "a b ");
+        assert_eq!(names("tenants=\"t\", cell=\"y\""), "b ");
+        assert_eq!(names("cell=\"z\""), "");
+        let relative =
+            |to: &str| render(&format!("{{{{ value | relative(to=\"{to}\") }}}}"), &"a/b/c".into());
+        assert_eq!(relative("x/y"), "../../a/b/c");
+        assert_eq!(relative("a/x"), "../b/c");
+        assert_eq!(relative("a/b"), "c");
+    }
+
+    #[test]
     fn a_value_in_the_middle_of_other_text_is_refused() {
         for (template, line) in [
             ("a: 1\nname: {{ x }}-root\n", 2),
@@ -206,6 +258,7 @@ mod tests {
         for template in [
             "# of {{ x }}, and\na: {{ x }}\n{{ k }}: {y: {{ x | quote }}, z: [{{ x }}, {{ y }}]}",
             "{% if x %}{{ x | to_yaml }}{% endif %}",
+            "{% raw %}\nname: '{{.name}}-root'\n{% endraw %}\na: {{ x }}",
         ] {
             assert_eq!(values_stand_alone(template), Ok(()), "{template}");
         }

@@ -51,7 +51,10 @@ fn a_folder_of_the_users_own_is_a_blueprint_too() {
     ])
     .unwrap();
     let paths: Vec<_> = tree.files.keys().map(String::as_str).collect();
-    assert_eq!(paths, [".platform/rendered-by.txt", "cells/dev.txt", "cells/prod.txt", "run.sh"]);
+    assert_eq!(
+        paths,
+        [".platform/rendered-by.txt", "cells/dev.txt", "cells/prod.txt", "platform.lock", "run.sh"]
+    );
     assert_eq!(tree.get("cells/prod.txt").unwrap().text(), Some("prod of demo"));
     assert!(tree.get("run.sh").unwrap().executable);
 }
@@ -121,8 +124,18 @@ fn x10_yaml_that_is_none_or_says_a_thing_twice_is_refused() {
 fn x08_a_literal_credential_is_refused_and_not_repeated() {
     let failure = refusal(&[("files/platform/a.yaml", "db:\n  password: hunter2-canary\n")]);
     assert_eq!(failure.code.as_str(), "P0606");
-    assert_eq!(failure.causes, ["a.yaml: document 1.db.password: a literal credential"]);
+    assert_eq!(failure.causes, ["a.yaml:2: X-08: a literal credential"]);
     assert!(!serde_json::to_string(&failure).unwrap().contains("canary"));
+}
+
+#[test]
+fn a_rendered_tree_that_breaks_a_rule_is_refused() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: 'x:latest'}\n";
+    let failure = refusal(&[("files/platform/pod.yaml", pod)]);
+    assert_eq!(failure.code.as_str(), "P0316");
+    assert_eq!(failure.causes, ["pod.yaml:6: G-14: image `x:latest` is another one another day (P0324)"]);
+    let accepted = format!("# platform:accept G-14 until 2001-01-01: it is what it is\n{pod}");
+    assert!(render(&[("files/platform/pod.yaml", &accepted)]).is_ok(), "rendering does not know the day");
 }
 
 #[test]
