@@ -24,3 +24,4 @@ mod trouble;
 
 pub use open::{FILE, Sqlite};
 pub use rows::{Abandoned, Artifact, ArtifactRow, IntentRow, LedgerRow, PlatformRow, RunRow, StepRow};
+pub use trouble::unfinished;

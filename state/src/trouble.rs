@@ -141,16 +141,23 @@ impl Trouble {
             Self::Journal(why) => Failure::new(Code::new("P0107"), Class::Bug, message)
                 .because(why)
                 .hint("nothing was written; `platform runs` shows where the run stands, `platform resume` reads it again"),
-            Self::Unfinished { platform, run } => Failure::new(
-                Code::new("P0112"),
-                Class::ConflictInProgress,
-                format!("platform `{platform}` has an unfinished run"),
-            )
-            .because(format!("run `{run}` has not ended"))
-            .hint(format!("continue it with `platform resume {run}`"))
-            .hint(format!("or give it up with `platform run abandon {run} --because WHY`; what it made stays in the ledger")),
+            Self::Unfinished { platform, run } => unfinished(&platform, &run),
         }
     }
+}
+
+/// What keeps another run of a platform from beginning: one that has not ended.
+pub fn unfinished(platform: &PlatformName, run: &RunId) -> Failure {
+    Failure::new(
+        Code::new("P0112"),
+        Class::ConflictInProgress,
+        format!("platform `{platform}` has an unfinished run"),
+    )
+    .because(format!("run `{run}` has not ended"))
+    .hint(format!("continue it with `platform resume {run}`"))
+    .hint(format!(
+        "or give it up with `platform run abandon {run} --because WHY`; what it made stays in the ledger"
+    ))
 }
 
 /// Whether a failed write means that a row already stands where this one should.

@@ -14,7 +14,7 @@ use platform_engine::{
 use platform_flows::{Doors, Wish, down::PATIENCE, wish};
 use platform_spec::{
     Class, Code, Failure, Life, Model, RunId,
-    report::{Finding, Notice, RunReport, RunStatus},
+    report::{Finding, Notice, RunReport, RunStatus, Severity},
 };
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
@@ -60,6 +60,8 @@ pub struct Preview {
     pub steps: Vec<PlanLine>,
     /// What the providers find looking ahead.
     pub findings: Vec<Finding>,
+    /// What the spec means, with what its providers add to it.
+    pub model: Model,
 }
 
 /// Says what a flow would do to what exists. Changes nothing outside.
@@ -69,14 +71,57 @@ pub struct Preview {
 pub async fn plan(app: &App, wanted: &Wanted, flow: Flow) -> Result<Preview, Failure> {
     let doors = doors::open(app).await?;
     let (wish, plan) = planned(app, &doors, wanted, flow, PATIENCE, None).await?;
-    let findings = match flow {
-        Flow::Up => preflight::findings(&doors, &wish.model).await?,
-        Flow::Down => Vec::new(),
-    };
+    let mut findings = unfinished(app, wanted).await?;
+    if flow == Flow::Up {
+        findings.extend(preflight::findings(&doors, &wish.model).await?);
+    }
     let graph = Graph::of(plan).map_err(|unsound| {
         Failure::new(Code::new("P0702"), Class::Bug, "the plan cannot be carried out").because(unsound)
     })?;
-    Ok(Preview { steps: preview(&graph, &platform_flows::registry(&doors)).await, findings })
+    let steps = preview(&graph, &platform_flows::registry(&doors)).await;
+    if flow == Flow::Up {
+        findings.extend(refused(&steps, &findings));
+    }
+    let model = match flow {
+        Flow::Up => wish::settled(&doors, wanted.model.clone()).await?,
+        Flow::Down => wanted.model.clone(),
+    };
+    Ok(Preview { steps, findings, model })
+}
+
+/// The run that keeps another from beginning: one that rests is an error, one that goes on is over in a while.
+async fn unfinished(app: &App, wanted: &Wanted) -> Result<Vec<Finding>, Failure> {
+    let name = wanted.name();
+    let rows = app.state.resumable(Some(&name)).await.map_err(StoreError::into_failure)?;
+    let runs = runs::as_they_are(app, rows).await?;
+    Ok(runs
+        .into_iter()
+        .map(|line| {
+            let severity = match line.status {
+                RunStatus::Running => Severity::Warning,
+                _ => Severity::Error,
+            };
+            Finding { severity, ..platform_state::unfinished(&name, &line.run).into() }
+        })
+        .collect())
+}
+
+/// What steps cannot even look at, and what no second attempt would help: the run would stop there.
+fn refused(steps: &[PlanLine], known: &[Finding]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for line in steps {
+        let Effect::Unknown { failure } = &line.effect else { continue };
+        let may_pass =
+            matches!(failure.class, Class::Retryable | Class::Throttled | Class::ConflictInProgress);
+        if !may_pass {
+            let finding = Finding::from(failure.clone());
+            // Looking ahead may have found the same, and several steps may fail at one thing.
+            if known.iter().chain(&found).all(|it| it.code != finding.code || it.message != finding.message) {
+                found.push(finding);
+            }
+        }
+    }
+    found
 }
 
 /// Creates or repairs what the spec asks for.
@@ -140,6 +185,9 @@ async fn start(
         if flow == Flow::Up {
             let mut findings = preflight::judge(preflight::findings(&doors, &wish.model).await?)?;
             findings.extend(life::findings(&wish.model));
+            if let (Some(life), false) = (&how.life, wish.ledger.is_empty()) {
+                findings.extend(life::longer(&doors, &wanted.model, life).await?);
+            }
             kept::keep(app, &run, Kept::Findings, &findings)?;
         }
         kept::keep(app, &run, Kept::Wish, &wish.model)?;
@@ -186,6 +234,7 @@ async fn planned(
             let model = wish::settled(doors, model).await?;
             let rendered = wish::render(doors, &model).await?;
             let mut wish = Wish::to_have(doors, model, rendered, ledger, wanted.revision).await?;
+            wish.gone = status::gone(app, &wanted.name()).await?;
             // Rendered in full and only then narrowed: a cluster that is left out keeps its files.
             narrow(&mut wish, wanted);
             let plan = platform_flows::up(&wish)?;

@@ -68,6 +68,26 @@ pub async fn known(
     Err(nobody(&kind))
 }
 
+/// A provider that is a program of its own.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Plugin {
+    /// That of a program, which is given arguments.
+    pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self { program, arguments }
+    }
+
+    /// A new process of it, started with the first call.
+    pub fn started(&self) -> Arc<dyn Provider> {
+        let Self { program, arguments } = self;
+        Arc::new(ProcessProvider::new(&program.display().to_string(), program, arguments))
+    }
+}
+
 /// Examines a provider that is a program of its own, started anew for every call: at the place of the first chosen
 /// cluster of a spec that is of its kind, or, without a spec, on a cluster with a name and nothing else.
 ///
@@ -75,14 +95,12 @@ pub async fn known(
 /// `P0204` and its like when the program cannot be started or does not answer; `P0911` when the spec has no cluster of
 /// its kind.
 pub async fn plugin(
-    program: PathBuf,
-    arguments: Vec<OsString>,
+    plugin: Plugin,
     wanted: Option<&Wanted>,
     levels: &[Level],
     say: impl FnMut(&Checked),
 ) -> Result<Examined, Failure> {
-    let name = program.display().to_string();
-    let make: Make = Arc::new(move || Arc::new(ProcessProvider::new(&name, &program, &arguments)));
+    let make: Make = Arc::new(move || plugin.started());
     let description = make().describe().await?;
     let request = match wanted {
         Some(wanted) => chosen(wanted, |kind| kind == description.kind)?.request,

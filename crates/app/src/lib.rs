@@ -11,6 +11,7 @@
 //! | [`life`], [`sweep`] | clusters that end by themselves, and removing those whose time is over |
 //! | [`ci`] | the nightly run: a matrix of specs and versions, each made, tried and removed |
 //! | [`conformance`] | a provider, examined in the behaviours that every provider must show |
+//! | [`repo`] | a repository of people's, held against the rules of rendered trees |
 //! | [`render`] | the blueprint's files: made, written, compared with Git |
 //! | [`providers`] | the providers that this program has |
 //! | [`clusters`], [`sandbox`] | how people reach clusters; the emulated clouds as a background process |
@@ -42,6 +43,7 @@ pub mod providers;
 pub mod reading;
 pub mod refusal;
 pub mod render;
+pub mod repo;
 pub mod runs;
 pub mod sandbox;
 mod sight;

@@ -48,15 +48,12 @@ pub(crate) async fn possible(doors: &Doors, model: &Model) -> Result<(), Failure
     Ok(())
 }
 
-/// A model whose clusters keep the ends that they have: what is added to one bears its end, where without it the whole cluster
-/// would become permanent.
-///
-/// # Errors
-/// What a provider refuses to say.
-pub(crate) async fn kept(doors: &Doors, mut model: Model) -> Result<Model, Failure> {
+/// What the providers say of a model's clusters that there are, each with the end that it bears.
+async fn claims(doors: &Doors, model: &Model) -> Result<BTreeMap<String, Claim>, Failure> {
     let mut known: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
-    for at in 0..model.clusters.len() {
-        let reach = reach(&model, &model.clusters[at]);
+    let mut of_clusters = BTreeMap::new();
+    for cluster in &model.clusters {
+        let reach = reach(model, cluster);
         let provider = doors.provider(&reach.provider)?;
         if !provider.describe().await?.capabilities.sweeps {
             continue;
@@ -75,30 +72,75 @@ pub(crate) async fn kept(doors: &Doors, mut model: Model) -> Result<Model, Failu
             claim.platform.as_str() == model.platform
                 && claim.cluster.as_ref() == Some(&reach.request.cluster)
         });
-        model.clusters[at].life = claim.and_then(|claim| {
+        if let Some(claim) = claim {
+            of_clusters.insert(cluster.name.clone(), claim.clone());
+        }
+    }
+    Ok(of_clusters)
+}
+
+/// A model whose clusters keep the ends that they have: what is added to one bears its end, where without it the whole cluster
+/// would become permanent.
+///
+/// # Errors
+/// What a provider refuses to say.
+pub(crate) async fn kept(doors: &Doors, mut model: Model) -> Result<Model, Failure> {
+    let claims = claims(doors, &model).await?;
+    for cluster in &mut model.clusters {
+        cluster.life = claims.get(&cluster.name).and_then(|claim| {
             Some(Life { owner: claim.owner.clone().unwrap_or_else(holder::actor), until: claim.alive_until? })
         });
     }
     Ok(model)
 }
 
+/// What a person is to know who asked for an end: clusters that keep what they have, since it is later.
+///
+/// # Errors
+/// What a provider refuses to say.
+pub(crate) async fn longer(doors: &Doors, model: &Model, asked: &Life) -> Result<Vec<Finding>, Failure> {
+    let claims = claims(doors, model).await?;
+    Ok(claims.iter().filter_map(|(name, claim)| keeps(name, claim.alive_until, asked.until)).collect())
+}
+
+fn keeps(cluster: &str, has: Option<Timestamp>, asked: Timestamp) -> Option<Finding> {
+    let what = match has {
+        None => "was made to stay".to_owned(),
+        Some(has) if has > asked => format!("is alive until {}", Life::tag(has)),
+        Some(_) => return None,
+    };
+    Some(warning(
+        Code::new("P0942"),
+        format!("cluster `{cluster}` {what}: `--ttl` does not shorten that"),
+        "to have it end earlier, make it anew: `platform down`, then `platform up --ttl`",
+    ))
+}
+
 /// What a person is to know who asked for no end.
 pub(crate) fn findings(model: &Model) -> Vec<Finding> {
     let ends = model.clusters.iter().filter_map(|cluster| Some((cluster, cluster.life.as_ref()?)));
-    ends.map(|(cluster, life)| Finding {
-        code: Code::new("P0931"),
+    let finding = |(cluster, life): (&platform_spec::model::Cluster, &Life)| {
+        warning(
+            Code::new("P0931"),
+            format!("cluster `{}` ends by itself at {}", cluster.name, Life::tag(life.until)),
+            "`--ttl` moves that; to keep it, make it anew without: `platform down`, `platform up`",
+        )
+    };
+    ends.map(finding).collect()
+}
+
+fn warning(code: Code, message: String, hint: &str) -> Finding {
+    Finding {
+        code,
         severity: Severity::Warning,
         class: None,
-        message: format!("cluster `{}` ends by itself at {}", cluster.name, Life::tag(life.until)),
-        hint: Some(
-            "`--ttl` moves that; to keep it, make it anew without: `platform down`, `platform up`".into(),
-        ),
+        message,
+        hint: Some(hint.to_owned()),
         file: None,
         line: None,
         column: None,
         path: None,
-    })
-    .collect()
+    }
 }
 
 /// Does `work`, and meanwhile says that the model's clusters are in use. Nothing is said of a model without an end.
@@ -152,4 +194,19 @@ async fn say(doors: &Doors, reach: &Reach, until: Timestamp) -> bool {
         tracing::warn!(cluster, %failure, "could not say that the cluster is in use");
         false
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_not_shortened_in_silence() {
+        let at = |second: i64| Timestamp::from_second(1_900_000_000 + second).expect("a time");
+        let said = |has| keeps("demo", has, at(0)).map(|finding| finding.message);
+        assert_eq!(said(Some(at(0))), None);
+        assert_eq!(said(Some(at(-9))), None, "it is moved forward");
+        assert!(said(Some(at(9))).is_some_and(|it| it.contains("alive until 20")), "{:?}", said(Some(at(9))));
+        assert!(said(None).is_some_and(|it| it.contains("made to stay")));
+    }
 }

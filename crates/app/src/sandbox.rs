@@ -164,9 +164,21 @@ impl Sandbox {
             [one] => Ok(one.kubeconfig.clone()),
             _ => {
                 let known: Vec<&str> = status.clusters.iter().map(|it| it.name.as_str()).collect();
-                let what = "which cluster of the sandbox is meant is not clear";
-                Err(Failure::new(Code::new("P0911"), Class::Config, what)
-                    .hint(format!("it has: {}", known.join(", "))))
+                let (what, hint) = match (known.is_empty(), cluster) {
+                    (true, _) => (
+                        "the sandbox has no cluster".to_owned(),
+                        "`platform up` makes one; `platform sandbox status` shows what there is".to_owned(),
+                    ),
+                    (false, Some(name)) => (
+                        format!("the sandbox has no cluster `{name}`"),
+                        format!("it has: {}", known.join(", ")),
+                    ),
+                    (false, None) => (
+                        "which cluster of the sandbox is meant is not clear".to_owned(),
+                        format!("name one of: {}", known.join(", ")),
+                    ),
+                };
+                Err(Failure::new(Code::new("P0911"), Class::Config, what).hint(hint))
             }
         }
     }

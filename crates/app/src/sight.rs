@@ -22,12 +22,22 @@ fn same_world(ledger: &[LedgerEntry], model: &Model) -> Result<(), Failure> {
         let kind = &of(cluster)?.provider.kind;
         let there = provider.strip_suffix(wish::EMULATED);
         (there.unwrap_or(provider) == kind && kind != DEFAULT_PROVIDER && there.is_some() != model.emulated)
-            .then_some((cluster, there.is_some()))
+            .then_some((cluster, kind, there.is_some()))
     });
-    let Some((cluster, emulated)) = elsewhere else { return Ok(()) };
+    let Some((cluster, kind, emulated)) = elsewhere else { return Ok(()) };
     let (is, hint) = match emulated {
-        true => ("in the sandbox", "give `--sandbox`; or remove it there first: `platform down --sandbox`"),
-        false => ("a real one", "leave `--sandbox` out; or use another state directory: `--state PATH`"),
+        true => (
+            "in the sandbox",
+            format!(
+                "give `--sandbox`; or remove it there first: `platform down --provider {kind} --sandbox`"
+            ),
+        ),
+        false => (
+            "a real one",
+            format!(
+                "leave `--sandbox` out; or remove it there first: `platform down --provider {kind}`; or use another state directory: `--state PATH`"
+            ),
+        ),
     };
     Err(Failure::new(
         Code::new("P0808"),
@@ -117,5 +127,20 @@ mod tests {
             code == "P0809" && hints.contains("platform down --provider kind --sandbox"),
             "{code} {hints}"
         );
+    }
+
+    #[test]
+    fn a_platform_in_another_world_is_named_with_the_command_that_removes_it_there() {
+        let text = starter::starter("kind", Path::new("/state")).expect("a starter");
+        let parsed = platform_spec::parse_emulated("platform.yaml", &text).expect("a good spec");
+        for (emulated, provider, command) in [
+            (false, "kind@sandbox", "platform down --provider kind --sandbox"),
+            (true, "kind", "platform down --provider kind`"),
+        ] {
+            let model = Model { emulated, ..derive(&parsed.platform) };
+            let name = model.clusters[0].name.clone();
+            let refused = kept(&[entry(provider, &name)], &model).expect_err("it is elsewhere");
+            assert!(refused.code.as_str() == "P0808" && refused.hints[0].contains(command), "{refused:?}");
+        }
     }
 }

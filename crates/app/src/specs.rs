@@ -1,21 +1,26 @@
 //! Spec files: finding, checking and starting one.
 
+mod providers;
+
 use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 use platform_blueprint::{Blueprint, BlueprintError};
+use platform_provider::Provider;
 use platform_spec::{
-    Class, Code, Failure, Model, Parsed, Platform, PlatformName, derive, did_you_mean, parse, parse_emulated,
+    Class, Code, Failure, Model, Parsed, Platform, PlatformName, did_you_mean, parse, parse_emulated,
     report::{Finding, Severity},
     starter::{STARTERS, emulated, starter},
 };
 
 use crate::{Refusal, place};
+use providers::Known;
 
 /// The spec file when none is named.
 pub const DEFAULT_FILE: &str = "platform.yaml";
@@ -76,13 +81,16 @@ impl Wanted {
 /// # Errors
 /// `P0912` when there is no file; the code of the first error in it, with all findings; `P0911` when a cluster or
 /// provider was chosen that it does not have.
-pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
-    let text = text_of(chosen)?;
-    let findings = findings(&text.name, &text.text, chosen.emulated);
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        return Err(invalid(&text.name, findings));
-    }
-    Ok(Wanted { findings, ..read_spec(chosen, text)? })
+pub async fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
+    read_spec(chosen, &Known::own().await?, Whole::WithBlueprint).await
+}
+
+/// As [`load`], for one more provider than this program has.
+///
+/// # Errors
+/// As [`load`]; what the provider answers when it is asked who it is.
+pub async fn load_for(chosen: &Chosen, provider: Arc<dyn Provider>) -> Result<Wanted, Refusal> {
+    read_spec(chosen, &Known::own().await?.with(provider).await?, Whole::WithBlueprint).await
 }
 
 /// As [`load`], without asking whether the blueprint can make it: a platform can also be removed whose blueprint this
@@ -90,19 +98,26 @@ pub fn load(chosen: &Chosen) -> Result<Wanted, Refusal> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_for_removal(chosen: &Chosen) -> Result<Wanted, Refusal> {
-    read_spec(chosen, text_of(chosen)?)
+pub async fn load_for_removal(chosen: &Chosen) -> Result<Wanted, Refusal> {
+    read_spec(chosen, &Known::own().await?, Whole::WithoutBlueprint).await
 }
 
-fn read_spec(chosen: &Chosen, text: Text) -> Result<Wanted, Refusal> {
-    let Text { name, text, revision, starter } = text;
-    let parsed = read_as(&name, &text, chosen.emulated).map_err(|findings| invalid(&name, findings))?;
-    let mut model = derive(&parsed.platform);
+/// How much of a spec is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    WithBlueprint,
+    WithoutBlueprint,
+}
+
+async fn read_spec(chosen: &Chosen, known: &Known, whole: Whole) -> Result<Wanted, Refusal> {
+    let Text { name, text, revision, starter } = text_of(chosen)?;
+    let examined = examine(&name, &text, chosen.emulated, known, whole).await;
+    let Examined { platform, mut model, findings } = examined.map_err(|findings| invalid(&name, findings))?;
     if chosen.emulated {
         emulate(&mut model)?;
     }
     let only = select(&model, chosen)?;
-    Ok(Wanted { platform: parsed.platform, model, only, revision, findings: parsed.findings, starter })
+    Ok(Wanted { platform, model, only, revision, findings, starter })
 }
 
 /// Sends every provider of a model to its emulated cloud.
@@ -288,27 +303,44 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-/// Checks a spec file.
+/// Checks a spec file, for real clouds or for emulated ones.
 ///
 /// # Errors
 /// `P0912` when it cannot be read. What is wrong in it is no error here.
-pub fn check(file: &Path) -> Result<Checked, Failure> {
+pub async fn check(file: &Path, in_emulation: bool) -> Result<Checked, Failure> {
     let text = read(file)?;
-    let findings = findings(&file.display().to_string(), &text, false);
+    let name = file.display().to_string();
+    let examined = examine(&name, &text, in_emulation, &Known::own().await?, Whole::WithBlueprint).await;
+    let findings = examined.map_or_else(|findings| findings, |examined| examined.findings);
     Ok(Checked { text, findings })
 }
 
-/// Everything that is wrong with a spec, in the order of the file: what the spec itself says, and once that is right,
-/// what its blueprint says.
-fn findings(name: &str, text: &str, in_emulation: bool) -> Vec<Finding> {
-    match read_as(name, text, in_emulation) {
-        Ok(parsed) => {
-            let mut findings = parsed.findings;
-            findings.extend(of_blueprint(name, text, &parsed.platform));
-            findings.sort_by_key(|finding| (finding.line, finding.column));
-            findings
-        }
-        Err(findings) => findings,
+/// A spec without errors.
+struct Examined {
+    platform: Platform,
+    model: Model,
+    findings: Vec<Finding>,
+}
+
+/// Everything that is wrong with a spec, in the order of the file, when an error is among it: what the spec itself says, and once
+/// that is right, what its providers and its blueprint say.
+async fn examine(
+    name: &str,
+    text: &str,
+    in_emulation: bool,
+    known: &Known,
+    whole: Whole,
+) -> Result<Examined, Vec<Finding>> {
+    let Parsed { mut platform, mut findings } = read_as(name, text, in_emulation)?;
+    let (model, found) = known.read(name, text, &mut platform).await;
+    findings.extend(found);
+    if whole == Whole::WithBlueprint {
+        findings.extend(of_blueprint(name, text, &platform));
+    }
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    match findings.iter().any(|finding| finding.severity == Severity::Error) {
+        true => Err(findings),
+        false => Ok(Examined { platform, model, findings }),
     }
 }
 
@@ -384,6 +416,18 @@ fn of_blueprint(name: &str, text: &str, platform: &Platform) -> Vec<Finding> {
         findings.push(error("P0609", &format!("spec.addons[{at}]"), message, hint));
     }
     findings
+}
+
+/// Whether a text is a version of Kubernetes as the spec takes it.
+pub fn is_kubernetes_version(text: &str) -> bool {
+    let mut parts = text.split('.');
+    let number = |part: Option<&str>| {
+        part.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    parts.next() == Some("1") && number(parts.next()) && {
+        let patch = parts.next();
+        (patch.is_none() || number(patch)) && parts.next().is_none()
+    }
 }
 
 /// The JSON Schema of the spec file.

@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use platform_provider::{Claim, Owned, Provider, SearchRequest, life::BEAT};
 use platform_spec::{Class, Code, Failure, PlatformName};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use decide::Verdict;
 
-use crate::{App, doors, lease, specs::Wanted, stop::Stop};
+use crate::{App, doors, holder, lease, specs::Wanted, stop::Stop};
 use decide::{Looked, Watch};
 use lock::Lock;
 
@@ -40,6 +40,8 @@ pub struct Asked {
     pub only_look: bool,
     /// In the emulated clouds instead of the real ones.
     pub emulated: bool,
+    /// Whose the platform may be that was named; absent, this person's.
+    pub owner: Option<String>,
 }
 
 /// What was found of one cluster, or of a platform outside of its clusters.
@@ -101,6 +103,8 @@ pub struct Report {
     pub schema: String,
     /// Whether nothing was to be removed.
     pub dry_run: bool,
+    /// Where was looked, in words.
+    pub places: Vec<String>,
     /// Everything that was found.
     pub claims: Vec<Found>,
     /// Providers that nobody named and that could not be looked at, each with why.
@@ -123,6 +127,8 @@ pub struct Sweep {
 /// Where is swept.
 struct Place {
     kind: String,
+    /// Where that is.
+    words: String,
     provider: Arc<dyn Provider>,
     search: SearchRequest,
     _lock: Option<Lock>,
@@ -171,13 +177,14 @@ impl Sweep {
                     blind.push(format!("{}: {why}", description.kind));
                     continue;
                 }
+                let words = words(&description.kind, is_played, &search.config);
                 let place = match is_played {
                     true => format!("{}{}", app.sandbox.display(), search.config["url"]),
                     false => search.config.to_string(),
                 };
                 let lock = (!asked.only_look).then(|| Lock::take(&description.kind, &place)).transpose()?;
                 let provider = Arc::clone(&provider);
-                places.push(Place { kind: description.kind.clone(), provider, search, _lock: lock });
+                places.push(Place { kind: description.kind.clone(), words, provider, search, _lock: lock });
             }
         }
         if let Some(name) = asked.provider.as_ref().filter(|_| places.is_empty()) {
@@ -189,6 +196,24 @@ impl Sweep {
             .hint(format!("`platform providers` describes them: {}", known.join(", "))));
         }
         Ok(Self { app: app.clone(), asked, places, blind, began: app.clock.now() })
+    }
+
+    /// Where is looked, in words.
+    pub fn places(&self) -> Vec<String> {
+        self.places.iter().map(|place| place.words.clone()).collect()
+    }
+
+    /// Makes sure that what was named is of the person who named it, or of the one that was named with it. For a person's words: a
+    /// nightly runner names what it has made itself, under names that nobody else gives.
+    ///
+    /// # Errors
+    /// `P0941` when something of it says that somebody else has made it.
+    pub fn judge(&self, found: &[Found]) -> Result<(), Failure> {
+        let owner = self.asked.owner.clone().unwrap_or_else(holder::actor);
+        match others(found, &owner) {
+            Some(theirs) => Err(of_another(theirs)),
+            None => Ok(()),
+        }
     }
 
     /// Looks until it is decided for everything that is there whether it is alive: at once, unless something has run out
@@ -275,6 +300,7 @@ impl Sweep {
         Report {
             schema: "platform.sweep/v1".to_owned(),
             dry_run: self.asked.only_look,
+            places: self.places(),
             claims,
             blind: self.blind.clone(),
             left,
@@ -335,4 +361,70 @@ fn no_sweep(kind: &str) -> Failure {
         format!("provider `{kind}` does not know how long its clusters are to live"),
     )
     .hint("remove the platform with `platform down`")
+}
+
+/// What a person is told of a place: whether it is a real one must not be guessed.
+fn words(kind: &str, is_played: bool, config: &Value) -> String {
+    match (is_played, config["url"].as_str(), config["engine"].as_str()) {
+        (true, Some(url), _) => format!("{kind} (a sandbox at {url})"),
+        (true, None, _) => format!("{kind} (the sandbox of this state directory)"),
+        (false, _, Some(engine)) => format!("{kind} (the real one, by {engine})"),
+        (false, _, None) => format!("{kind} (the real one)"),
+    }
+}
+
+/// What a person has named and somebody else has made.
+fn others<'a>(found: &'a [Found], owner: &str) -> Option<&'a Found> {
+    let mut named = found.iter().filter(|it| it.verdict == Verdict::Named);
+    named.find(|it| it.owner.as_ref().is_some_and(|theirs| theirs != owner))
+}
+
+fn of_another(theirs: &Found) -> Failure {
+    let owner = theirs.owner.as_deref().unwrap_or_default();
+    Failure::new(
+        Code::new("P0941"),
+        Class::Config,
+        format!("will not remove platform `{}` at provider `{}`", theirs.platform, theirs.provider),
+    )
+    .because(format!("`{owner}` has made it"))
+    .hint(format!("when that is what you want, say whose it is: `--owner {owner}`"))
+    .hint("`platform sweep --dry-run` shows what there is, and whose")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(verdict: Verdict, owner: Option<&str>) -> Found {
+        Found {
+            provider: "kind".to_owned(),
+            platform: PlatformName::new("demo"),
+            cluster: None,
+            owner: owner.map(str::to_owned),
+            age_ms: None,
+            alive_until: None,
+            verdict,
+            outcome: Outcome::Kept,
+            things: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_colleague_has_made_does_not_go_by_its_name_alone() {
+        let judged = |verdict, owner, me| others(&[found(verdict, owner)], me).map(of_another);
+        let refused = judged(Verdict::Named, Some("ada@here"), "eve@here").expect("it is ada's");
+        assert_eq!(refused.code.as_str(), "P0941");
+        assert!(refused.hints[0].contains("--owner ada@here"), "{refused:?}");
+        assert_eq!(judged(Verdict::Named, Some("ada@here"), "ada@here"), None);
+        assert_eq!(judged(Verdict::Named, None, "eve@here"), None, "nobody knows");
+        // What is over has nobody any more.
+        assert_eq!(judged(Verdict::Expired, Some("ada@here"), "eve@here"), None);
+    }
+
+    #[test]
+    fn a_place_says_whether_it_is_a_real_one() {
+        assert_eq!(words("kind", false, &Value::Null), "kind (the real one)");
+        assert_eq!(words("kind", false, &json!({ "engine": "podman" })), "kind (the real one, by podman)");
+        assert!(words("kind", true, &json!({ "engine": "podman" })).contains("sandbox of this state"));
+    }
 }

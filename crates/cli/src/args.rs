@@ -134,7 +134,7 @@ fn meant(verb: &str) -> &'static [&'static str] {
         "sandbox" => &["state", "yes"],
         "conformance" => &["file", "state", "cluster", "provider", "sandbox", "yes"],
         "kubeconfig" => &["file", "state", "cluster", "provider", "sandbox"],
-        "validate" => &["file"],
+        "validate" => &["file", "sandbox"],
         "render" => &["file", "state", "provider"],
         "plan" => &["file", "state", "cluster", "provider", "sandbox"],
         "up" => &["file", "state", "cluster", "provider", "sandbox", "max_parallel"],

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use platform_app::Refusal;
 use platform_spec::{
     Class, Code, Failure,
     report::{Finding, RunReport, RunStatus, Severity, StepState},
@@ -55,6 +56,15 @@ impl Exit {
         Self::of_code(failure.code.as_str())
     }
 
+    /// What a refusal means: whatever its code, one that is about a place in the spec file is of an invalid spec.
+    pub fn of_refusal(refusal: &Refusal) -> Self {
+        let of_file = |it: &Finding| it.severity == Severity::Error && it.file.is_some();
+        match refusal.findings.iter().any(of_file) {
+            true => Self::Invalid,
+            false => Self::of_failure(&refusal.failure),
+        }
+    }
+
     /// What findings mean for what was asked about: that of the first error among them.
     pub fn of_findings(findings: &[Finding]) -> Self {
         let first = findings.iter().find(|finding| finding.severity == Severity::Error);
@@ -68,9 +78,11 @@ impl Exit {
             "P0101" | "P0102" | "P0110" | "P0910" | "P0921" => Self::TryAgain,
             // A run or provider that does not exist is a wrong argument.
             "P0104" | "P0710" => Self::Invalid,
+            // A folder that cannot be read is one, too.
+            "P0318" => Self::Invalid,
             "P0930" => Self::Interrupted,
-            // The spec asks for a blueprint, parameters or add-ons that there are not.
-            "P0601" | "P0603" | "P0609" => Self::Invalid,
+            // The spec asks for a blueprint, parameters or add-ons that there are not; its provider cannot do what it says.
+            "P0601" | "P0603" | "P0609" | "P0218" | "P1004" => Self::Invalid,
             // Not the command line's fault: files that cannot be written, and the program itself.
             "P0906" | "P0914" | "P0919" | "P0923" | "P0924" | "P0925" | "P0926" | "P0927" | "P0999" => {
                 Self::Failed
@@ -221,6 +233,9 @@ mod tests {
             ("P0110", 75),
             ("P0921", 75),
             ("P0922", 2),
+            ("P0218", 2),
+            ("P1004", 2),
+            ("P0940", 2),
         ];
         for (code, exit) in table {
             assert_eq!(Exit::of_failure(&failure(code)).code(), exit, "{code}");

@@ -142,7 +142,7 @@ impl Printer {
         }
         self.findings(&refusal.findings);
         self.explain(&refusal.failure);
-        Exit::of_failure(&refusal.failure)
+        Exit::of_refusal(refusal)
     }
 
     /// A failure in words, on stderr.

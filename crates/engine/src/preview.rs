@@ -43,7 +43,8 @@ pub enum Effect {
     },
     /// It depends on what an earlier step brings.
     After {
-        /// Which step.
+        /// Which step; a line's own stands beside it.
+        #[serde(rename = "until")]
         step: StepId,
     },
     /// Looking failed.
@@ -154,5 +155,22 @@ async fn look(
                 format!("step `{}` gave no answer within {limit:?} while looking", step.id),
             ),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_which_step_it_is_and_which_it_waits_for() {
+        let step = |name: &str| StepId::new(name);
+        let effect = Effect::After { step: step("one") };
+        let line = Line { step: step("two"), title: "the second".into(), effect, typical_ms: 5 };
+        let written =
+            json!({"step": "two", "title": "the second", "effect": "after", "until": "one", "typical_ms": 5});
+        assert_eq!(serde_json::to_value(&line).expect("JSON"), written);
     }
 }

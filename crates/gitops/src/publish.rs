@@ -32,6 +32,8 @@ pub struct History {
     /// Who publishes: the platform's name, written beside the list of our files. A branch that another has published to
     /// is refused. Empty is nobody: then nothing is written and nobody refused.
     pub owner: String,
+    /// Others that are gone: what they have published may be taken over.
+    pub gone: Vec<String>,
     /// The last commit that we made or saw there. When it is no ancestor of what stands there now, somebody has
     /// rewritten the history, and nothing is done. `None` takes the branch as it is.
     pub known: Option<String>,
@@ -279,7 +281,8 @@ impl Git {
         }
         let standing = scratch.standing(&commit, tree).await?;
         let owner = &standing.manifest.platform;
-        if !owner.is_empty() && !history.owner.is_empty() && *owner != history.owner {
+        let is_ours = *owner == history.owner || history.gone.contains(owner);
+        if !owner.is_empty() && !history.owner.is_empty() && !is_ours {
             return Err(GitError::Foreign { owner: owner.clone(), ours: history.owner.clone() });
         }
         let comparison = compare(&standing, tree);

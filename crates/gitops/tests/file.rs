@@ -333,4 +333,10 @@ async fn a_branch_of_another_platform_is_left_alone() {
     assert_eq!((bed.show("a"), bed.commits()), ("1".into(), 1));
     let same = bed.git.publish(&bed.remote, "main", &one, &of("demo"), &info()).await.expect("its own");
     assert_eq!((same.changed, same.commit), (false, first.commit));
+    // Of one that is gone it is taken over, with its files.
+    let heir = History { gone: vec!["demo".into()], ..of("other") };
+    let taken = bed.git.publish(&bed.remote, "main", &two, &heir, &info()).await.expect("nobody's");
+    assert_eq!((taken.changed, bed.show("a"), bed.commits()), (true, "2".into(), 2));
+    let back = bed.git.publish(&bed.remote, "main", &one, &of("demo"), &info()).await;
+    assert_eq!(back.expect_err("it is other's now").code.as_str(), "P0315");
 }

@@ -128,7 +128,7 @@ impl<'a> Trial<'a> {
         written.map_err(|error| super::unusable(&folder, &error))?;
         let chosen = Chosen { file: Some(file.clone()), or_starter: false, ..spec.chosen.clone() };
         // With the starter spec, its provider was chosen and is the only one.
-        let wanted = specs::load(&chosen).map_err(unwrapped)?;
+        let wanted = specs::load(&chosen).await.map_err(unwrapped)?;
         let app = night.app.beside(&folder.join("state")).await?;
         let stop = Stop { gently: night.stop.gently.child_token(), now: night.stop.now.child_token() };
         Ok(Self {
@@ -344,6 +344,10 @@ impl<'a> Trial<'a> {
     async fn down(&mut self) -> Result<String, Failure> {
         let now = self.night.stop.now.clone();
         self.stop = Stop { gently: now.clone(), now };
+        // One that was cut short keeps the next from beginning, and nobody will go on with it.
+        if let Ok(run) = runs::only_resumable(&self.app).await {
+            runs::abandon(&self.app, &run, "the night tears everything down").await?;
+        }
         let down = carry::down(&self.app, &self.wanted, PATIENCE, self.how()).await.map_err(unwrapped);
         match down.and_then(|report| gone(&report)) {
             Ok(()) => Ok("nothing is left".to_owned()),

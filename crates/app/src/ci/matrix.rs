@@ -63,7 +63,7 @@ impl Planned {
                 state: Some(app.sandbox.clone()),
                 ..Chosen::default()
             };
-            let wanted = specs::load(&chosen)?;
+            let wanted = specs::load(&chosen).await?;
             planned.specs.push(spec(app, wanted, chosen, &asked.versions, run).await?);
         }
         let mut names = BTreeSet::new();

@@ -49,7 +49,7 @@ pub struct NightlyArgs {
     #[arg(value_name = "SPEC")]
     specs: Vec<PathBuf>,
     /// Kubernetes versions to try each spec with (repeat it, or separate them with commas) [default: as each spec says]
-    #[arg(long, value_name = "VERSION", value_delimiter = ',')]
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', value_parser = version)]
     node_versions: Vec<String>,
     /// How long one entry may take; then it is removed, and has failed
     #[arg(long, value_name = "DURATION", default_value = "60m", value_parser = duration)]
@@ -66,6 +66,14 @@ pub struct NightlyArgs {
     /// What chance goes by, to have the same again [default: the time]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+}
+
+/// `1.36`, `1.36.3`: what the spec takes as well.
+fn version(text: &str) -> Result<String, String> {
+    match platform_app::specs::is_kubernetes_version(text) {
+        true => Ok(text.to_owned()),
+        false => Err("write MAJOR.MINOR of Kubernetes, such as 1.36, or with a patch".to_owned()),
+    }
 }
 
 /// A program with its arguments.

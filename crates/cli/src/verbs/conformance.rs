@@ -49,14 +49,16 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
     let examined = if provider == conformance::PLAYED {
         conformance::played(&args.level, say).await?
     } else if is_program {
-        let wanted =
-            common.file.is_some().then(|| specs::load(&Chosen { provider: None, ..common.chosen() }));
-        let wanted = wanted.transpose()?;
+        let chosen = common.file.is_some().then(|| Chosen { provider: None, ..common.chosen() });
+        let plugin = conformance::Plugin::new(provider.into(), args.arguments.clone());
+        let wanted = match &chosen {
+            Some(chosen) => Some(specs::load_for(chosen, plugin.started()).await?),
+            None => None,
+        };
         asked(common)?;
-        conformance::plugin(provider.into(), args.arguments.clone(), wanted.as_ref(), &args.level, say)
-            .await?
+        conformance::plugin(plugin, wanted.as_ref(), &args.level, say).await?
     } else {
-        let wanted = match specs::load(&common.chosen()) {
+        let wanted = match specs::load(&common.chosen()).await {
             // It has no starter spec, for there is no such provider.
             Err(refusal) if refusal.failure.code.as_str() == "P0913" => {
                 return Err(unknown(provider, refusal).await);

@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let wanted = specs::load_for_removal(&common.chosen_or_starter())?;
+    let wanted = specs::load_for_removal(&common.chosen_or_starter()).await?;
     let app = App::open(common.state_dir().as_deref()).await?;
     let mut report = doctor::examine(&app, &wanted).await?;
     if args.fix && report.ailments.iter().any(|ailing| ailing.cure.is_some()) {

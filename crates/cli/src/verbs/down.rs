@@ -31,7 +31,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("down", printer, async |carried: &Carried| {
-        let wanted = specs::load_for_removal(&common.chosen_or_starter())?;
+        let wanted = specs::load_for_removal(&common.chosen_or_starter()).await?;
         let app = App::open(common.state_dir().as_deref()).await?;
         if !common.yes {
             confirm::removal(&app, &wanted.name(), printer).await?;

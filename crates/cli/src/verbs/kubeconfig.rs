@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let wanted = specs::load_for_removal(&common.chosen_or_starter())?;
+    let wanted = specs::load_for_removal(&common.chosen_or_starter()).await?;
     let app = App::open(common.state_dir().as_deref()).await?;
     let (cluster, kubeconfig) = clusters::kubeconfig(&app, &wanted).await?;
     match &args.out {

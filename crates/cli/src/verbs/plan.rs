@@ -8,10 +8,13 @@ use serde_json::json;
 
 use crate::{args::Common, exit::Exit, printer::Printer, table, words};
 
+mod tables;
+
 /// Show what would be done, and change nothing
 ///
-/// Lists the steps of a flow with what each would do to what exists: create, change, keep, or remove. What depends on an
-/// earlier step is unknown until that step is done. Exits as `platform up` would when something keeps it from beginning.
+/// Shows what the spec means (clusters, applications, namespaces, hosts, add-ons, waves, objectives), and lists the steps of
+/// a flow with what each would do to what exists: create, change, keep, or remove. What depends on an earlier step is
+/// unknown until that step is done. Exits as `platform up` would when something keeps it from beginning.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  platform plan\n  platform plan down\n  platform plan up --output json")]
 pub struct Args {
@@ -28,8 +31,8 @@ enum Flow {
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
     let wanted = match args.flow {
-        Flow::Up => specs::load(&common.chosen_or_starter())?,
-        Flow::Down => specs::load_for_removal(&common.chosen_or_starter())?,
+        Flow::Up => specs::load(&common.chosen_or_starter()).await?,
+        Flow::Down => specs::load_for_removal(&common.chosen_or_starter()).await?,
     };
     printer.findings(&wanted.findings);
     let app = App::open(common.state_dir().as_deref()).await?;
@@ -37,20 +40,26 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
         Flow::Up => carry::Flow::Up,
         Flow::Down => carry::Flow::Down,
     };
-    let carry::Preview { steps: lines, findings } = carry::plan(&app, &wanted, flow).await?;
+    let carry::Preview { steps: lines, findings, model } = carry::plan(&app, &wanted, flow).await?;
     printer.findings(&findings);
     let findings = [wanted.findings.clone(), findings].concat();
+    // What is removed is what exists, whatever the spec means by now.
+    let shown = (args.flow == Flow::Up).then_some(&model);
     let typical_ms = lines.iter().map(|line| line.typical_ms).sum();
     if printer.wants_json() {
         printer.json(&json!({
             "schema": "platform.plan/v1",
             "flow": flow,
             "platform": wanted.name(),
+            "model": shown,
             "steps": lines,
             "typical_ms": typical_ms,
             "findings": findings,
         }));
         return Ok(Exit::of_findings(&findings));
+    }
+    if let Some(model) = shown {
+        printer.text(tables::of(model));
     }
     let rows: Vec<_> = lines.iter().map(|line| row(line, flow)).collect();
     printer.text(table::render(&["STEP", "EFFECT", "TYPICALLY", "WHAT"], &rows));
@@ -61,7 +70,10 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
     ));
     let exit = Exit::of_findings(&findings);
     if exit != Exit::Ok {
-        printer.diagnostic("`platform up` will not begin before the errors above are mended");
+        printer.diagnostic(format_args!(
+            "`platform {}` will not begin before the errors above are mended",
+            flow.as_str()
+        ));
     }
     Ok(exit)
 }

@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let wanted = specs::load(&common.chosen())?;
+    let wanted = specs::load(&common.chosen()).await?;
     printer.findings(&wanted.findings);
     let app = App::open(common.state_dir().as_deref()).await?;
     let rendering = render::render(&app, &wanted).await?;

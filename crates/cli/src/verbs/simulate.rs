@@ -45,7 +45,7 @@ enum Which {
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let wanted = specs::load(&common.chosen_or_starter())?;
+    let wanted = specs::load(&common.chosen_or_starter()).await?;
     if let Some(count) = args.storm {
         let stormed = simulate::storm::storm(wanted.model.clone(), args.seed, count).await?;
         return stormy(stormed, printer);

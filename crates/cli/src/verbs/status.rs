@@ -6,7 +6,8 @@ use crate::{exit::Exit, printer::Printer, table, words};
 /// Show what exists
 ///
 /// For every platform: its last run, whether it is locked, and everything outside that exists because of it. Reads only
-/// what is recorded here; it asks nobody outside.
+/// what is recorded here; it asks nobody outside, so it does not know of what a sweep or somebody else has removed.
+/// `platform plan` looks at what is there, `platform verify` asks whether it works.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  platform status\n  platform status demo --output json")]
 pub struct Args {
@@ -71,6 +72,10 @@ fn one(platform: &status::PlatformStatus) -> String {
             vec![entry.key.clone(), entry.kind.clone(), fate.to_owned(), entry.external_id.clone()]
         })
         .collect();
+    match &platform.gone {
+        Some(why) => text.push_str(&format!("  gone      {why}\n")),
+        None => text.push_str("  recorded  by its runs, and not asked for now: `platform plan` looks\n"),
+    }
     text.push('\n');
     text.push_str(&table::render(&["RESOURCE", "KIND", "BY DOWN", "NAME OUTSIDE"], &rows));
     text

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead, IsTerminal},
     time::Duration,
 };
@@ -22,11 +23,17 @@ use crate::{
 /// What was made with --ttl is removed when its time is over and nobody says any more that it is in use. What was made to
 /// stay is only removed when its platform is named with --platform.
 ///
-/// Without --file or a platform.yaml, every provider of this program that knows how long its clusters are to live is looked at.
-/// Ends with a look at what is left: exits 0 only when nothing is, and 6 with a table otherwise.
+/// Removes only at the provider that --provider names, and says before where that is: the real one, or the sandbox's with
+/// --sandbox. Without --provider it shows what is at every provider of the spec (or, without one, of this program), removes
+/// nothing, and says the commands that would.
+///
+/// What says that somebody else has made it goes by its name only when --owner says so, too. Ends with a look at what is
+/// left: exits 0 only when nothing is, and 6 with a table otherwise.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  platform sweep --dry-run\n  platform sweep --provider kind --yes\n  \
-    platform sweep --provider kind --platform demo")]
+#[command(
+    after_help = "Examples:\n  platform sweep\n  platform sweep --provider kind --dry-run\n  platform sweep --provider kind --yes\n  \
+    platform sweep --provider kind --platform demo"
+)]
 pub struct Args {
     /// Show what is there and what would be removed; remove nothing
     #[arg(long)]
@@ -34,35 +41,55 @@ pub struct Args {
     /// Remove this platform, whether its time is over or not, and nothing else
     #[arg(long, value_name = "NAME")]
     platform: Option<String>,
+    /// With --platform: whose it is, when it is not yours (as the column OWNER has it)
+    #[arg(long, value_name = "WHO", requires = "platform")]
+    owner: Option<String>,
     /// How long to wait for what is being removed before it is reported as left behind
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     wait: Duration,
 }
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
+    if common.yes && common.provider.is_none() && !args.dry_run {
+        return Err(nowhere().into());
+    }
+    let only_look = args.dry_run || common.provider.is_none();
     let stop = stop::on_signals(|_| ())
         .map_err(|error| exit::out_of_order("listen for Ctrl-C").caused_by(&error))?;
     let has_file = common.file.is_some() || std::path::Path::new(specs::DEFAULT_FILE).exists();
-    let wanted = has_file
-        .then(|| specs::load_for_removal(&specs::Chosen { provider: None, ..common.chosen() }))
-        .transpose()?;
+    let wanted = match has_file {
+        true => {
+            let chosen = specs::Chosen { provider: None, ..common.chosen() };
+            Some(specs::load_for_removal(&chosen).await?)
+        }
+        false => None,
+    };
     let app = App::open(common.state_dir().as_deref()).await?;
     let asked = Asked {
         provider: common.provider.clone(),
         platform: args.platform.clone(),
         wait: args.wait,
-        only_look: args.dry_run,
+        only_look,
         emulated: common.sandbox,
+        owner: args.owner.clone(),
         ..Asked::default()
     };
     let sweep = Sweep::begin(&app, wanted.as_ref(), asked).await?;
+    for place in sweep.places() {
+        printer.say(format_args!("looking at {place}"));
+    }
     let found = sweep.look(&stop).await?;
     let doomed = found.iter().filter(|it| it.verdict.is_doomed()).count();
-    if args.dry_run || doomed == 0 {
+    if only_look || doomed == 0 {
+        let commands = if args.dry_run { BTreeSet::new() } else { commands(args, common, &found) };
         let report = sweep.report(found, Vec::new());
         show(&report, printer);
+        for command in commands {
+            printer.say(format_args!("nothing was removed; to remove it: {command}"));
+        }
         return Ok(Exit::Ok);
     }
+    sweep.judge(&found)?;
     if !common.yes {
         confirm(args, &found, printer)?;
     }
@@ -73,6 +100,31 @@ pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit
         (false, true) => Exit::Interrupted,
         (false, false) => Exit::LeftBehind,
     })
+}
+
+fn nowhere() -> Failure {
+    Failure::new(Code::new("P0940"), Class::Config, "will not remove anything without `--provider`")
+        .because("every provider would be looked at, and that of this machine's containers is a real one")
+        .hint("`platform sweep` shows what there is at each, and the commands that remove it")
+}
+
+/// What would remove what is doomed, provider by provider.
+fn commands(args: &Args, common: &Common, found: &[Found]) -> BTreeSet<String> {
+    let doomed = found.iter().filter(|it| it.verdict.is_doomed());
+    let command = |it: &Found| {
+        let mut command = format!("platform sweep --provider {}", it.provider);
+        if let Some(file) = &common.file {
+            command.push_str(&format!(" --file {}", file.display()));
+        }
+        if common.sandbox {
+            command.push_str(" --sandbox");
+        }
+        if let Some(platform) = &args.platform {
+            command.push_str(&format!(" --platform {platform}"));
+        }
+        command
+    };
+    doomed.map(command).collect()
 }
 
 /// Shows what will be lost, and asks a person to type what they mean.

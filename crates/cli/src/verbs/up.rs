@@ -31,7 +31,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Exit {
     carried("up", printer, async |carried: &Carried| {
-        let wanted = specs::load(&common.chosen_or_starter())?;
+        let wanted = specs::load(&common.chosen_or_starter()).await?;
         if let Some(provider) = &wanted.starter {
             printer.say(format_args!(
                 "there is no {} here: this is the built-in starter spec on `{provider}` (`platform init` writes it)",

@@ -14,11 +14,12 @@ use crate::{
 /// Check spec files, and report everything that is wrong with them
 ///
 /// Reads strictly: an unknown or repeated key, a wrong type, a reference to nothing, a bad name and overlapping networks
-/// are errors. Every finding names file, line and column, a code (`platform explain CODE`) and what to write instead.
+/// are errors; so is what a provider's `config` does not have. Every finding names file, line and column, a code (`platform explain CODE`) and what to write instead.
 /// Exits 2 when there is an error; warnings alone exit 0.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  platform validate platform.yaml\n  platform validate specs/*.yaml --output json"
+    after_help = "Examples:\n  platform validate platform.yaml\n  platform validate specs/*.yaml --output json\n  \
+    platform validate --sandbox"
 )]
 pub struct Args {
     /// The spec files [default: the one that --file names]
@@ -26,7 +27,7 @@ pub struct Args {
     files: Vec<PathBuf>,
 }
 
-pub fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
+pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
     let files = if args.files.is_empty() {
         vec![common.file.clone().unwrap_or_else(|| PathBuf::from(specs::DEFAULT_FILE))]
     } else {
@@ -34,7 +35,7 @@ pub fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refu
     };
     let mut findings = Vec::new();
     for file in &files {
-        let checked = specs::check(file)?;
+        let checked = specs::check(file, common.sandbox).await?;
         if !printer.wants_json() {
             for finding in &checked.findings {
                 printer.text(format_args!("{}\n\n", finding_text(finding, source_line(finding, &checked))));

@@ -1,3 +1,5 @@
+mod repo;
+
 use platform_app::{
     App, Refusal, specs,
     verify::{self, Check, Verdict},
@@ -10,11 +12,24 @@ use crate::{args::Common, exit::Exit, printer::Printer, table};
 /// Every cluster's API, its nodes, the Applications of its Argo CD, and the hosts whose addresses the spec knows. Changes
 /// nothing; exits 1 when something does not answer as it should.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  platform verify\n  platform verify -f platform.yaml --output json")]
-pub struct Args {}
+#[command(after_help = "Examples:\n  platform verify\n  platform verify -f platform.yaml --output json\n  \
+    platform verify repo .")]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+}
 
-pub async fn run(common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
-    let wanted = specs::load(&common.chosen_or_starter())?;
+/// What else can be verified.
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Repo(repo::Args),
+}
+
+pub async fn run(args: &Args, common: &Common, printer: &Printer) -> Result<Exit, Refusal> {
+    if let Some(What::Repo(args)) = &args.what {
+        return repo::run(args, printer);
+    }
+    let wanted = specs::load(&common.chosen_or_starter()).await?;
     let app = App::open(common.state_dir().as_deref()).await?;
     let report = verify::verify(&app, &wanted).await?;
     if printer.wants_json() {

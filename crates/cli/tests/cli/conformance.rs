@@ -124,3 +124,41 @@ fn a_plugin_is_examined_on_the_cluster_of_its_kind() {
     let said = bed.run(&words);
     assert_eq!((said.code, said.json()["error"]["code"].as_str()), (2, Some("P0911")), "{said:?}");
 }
+
+/// A plugin says what its section may hold, and is asked for nothing with a wrong one; an older one that says nothing is asked as before.
+#[test]
+fn the_section_of_a_plugin_is_checked_by_its_own_schema() {
+    let bed = Bed::new();
+    assert_eq!(bed.run(&["init", "--provider", "existing"]).code, 0);
+    let text = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
+    let text = text
+        .replace("kind: existing ", "kind: acme ")
+        .replace("kubeconfigRef: file:~/.kube/config", "regoin: a");
+    bed.write("platform.yaml", &text);
+    let program = plugin(&bed, r#""ok":null"#);
+    let words = [
+        "conformance",
+        "--provider",
+        &program,
+        "--file",
+        "platform.yaml",
+        "--yes",
+        "--level",
+        "L5",
+        "--output",
+        "json",
+    ];
+    let older = bed.run(&words);
+    assert_ne!(older.code, 2, "{older:?}");
+    let said = fs_err::read_to_string(bed.path().join("acme")).expect("it is there");
+    let schema = r#""config_schema":{"type":"object","additionalProperties":false,"properties":{"region":{"type":"string"}}},"capabilities""#;
+    bed.write("acme", &said.replace(r#""capabilities""#, schema));
+    let checked = bed.run(&words);
+    let refusal = checked.json();
+    assert_eq!((checked.code, &refusal["error"]["code"]), (2, &"P0003".into()), "{refusal:#}");
+    let found = refusal["findings"].as_array().into_iter().flatten().find(|it| it["code"] == "P0003");
+    assert!(
+        found.is_some_and(|it| it["hint"] == "did you mean `region`?" && it["line"].is_u64()),
+        "{refusal:#}"
+    );
+}

@@ -182,7 +182,7 @@ fn a_second_command_is_told_who_holds_the_lock_and_signals_stop_the_first_one() 
 
 #[test]
 fn a_killed_run_is_interrupted_and_its_lock_is_free_for_the_taking() {
-    let (_server, address) = silent_server();
+    let (server, address) = silent_server();
     let bed = bed(Some(&address));
     let mut killed = start(&bed, &["down", "--yes"]);
     killed.kill().expect("it is ours");
@@ -191,6 +191,16 @@ fn a_killed_run_is_interrupted_and_its_lock_is_free_for_the_taking() {
     assert_eq!(bed.run(&["lock", "show", "--output", "json"]).json()["locks"][0]["holder_is_gone"], true);
     let unfinished = bed.run(&["down", "--yes", "--output", "json"]);
     assert_eq!(unfinished.json()["error"]["code"], "P0112", "{unfinished:?}");
+    // A plan says that nothing can be begun; it also looks, and nobody is to wait for that.
+    drop(server);
+    for flow in ["up", "down"] {
+        let planned = bed.run(&["plan", flow, "--output", "json"]);
+        let findings = planned.json()["findings"].as_array().expect("a list").clone();
+        let finding =
+            findings.iter().find(|it| it["code"] == "P0112").unwrap_or_else(|| panic!("{planned:?}"));
+        assert_eq!((planned.code, &finding["severity"]), (1, &"error".into()), "{planned:?}");
+        assert!(finding["hint"].as_str().is_some_and(|it| it.contains("platform resume 01")), "{finding}");
+    }
     assert_eq!(bed.run(&["run", "abandon", "01", "--because", "test"]).code, 0);
     let status = bed.run(&["status", "--output", "json"]).json();
     assert_eq!(status["platforms"][0]["last_run"]["status"], "abandoned");

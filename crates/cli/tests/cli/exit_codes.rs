@@ -7,7 +7,7 @@ use crate::bed::Bed;
 
 #[test]
 fn every_code_that_a_command_alone_can_yield() {
-    let table: [(i32, &[&str]); 9] = [
+    let table: [(i32, &[&str]); 12] = [
         (0, &["explain"]),
         (0, &["status"]),
         (1, &["init", "--file", "no/such/folder/platform.yaml"]),
@@ -17,6 +17,9 @@ fn every_code_that_a_command_alone_can_yield() {
         (2, &["validate", "nowhere.yaml"]),
         (2, &["up", "--file", "nowhere.yaml"]),
         (2, &["resume"]),
+        (2, &["sweep", "--yes"]),
+        (2, &["sweep", "--platform", "demo", "--yes"]),
+        (2, &["ci", "nightly", "--node-versions", "1.36,abc"]),
     ];
     for (code, words) in table {
         assert_eq!(Bed::new().run(words).code, code, "{words:?}");

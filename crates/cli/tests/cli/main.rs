@@ -6,6 +6,8 @@ mod engine;
 mod exit_codes;
 mod explain;
 mod help;
+mod plan;
 mod state;
 mod usage;
 mod validate;
+mod verify_repo;

@@ -71,6 +71,108 @@ fn what_the_blueprint_cannot_make_is_found() {
     assert_eq!(bed.run(&["plan", "down", "--output", "json"]).json()["schema"], "platform.plan/v1");
 }
 
+/// A provider's section is checked by the provider's own words, with places; and nothing begins with a wrong one.
+#[test]
+fn what_a_provider_does_not_have_is_found() {
+    const LINE: u64 = 4;
+    let write = |bed: &Bed, kind: &str, config: &str, cluster: &str| {
+        assert_eq!(bed.run(&["init", "--provider", "existing", "--file", "base.yaml"]).code, 0);
+        let text = fs_err::read_to_string(bed.path().join("base.yaml")).expect("init wrote it");
+        fs_err::remove_file(bed.path().join("base.yaml")).expect("it is there");
+        let (above, rest) = text.split_once("  providers:\n").expect("providers");
+        let (_, rest) = rest.split_once("  clusters:\n").expect("clusters");
+        let rest = rest.replacen("provider: here\n", &format!("provider: here\n{cluster}"), 1);
+        let text = format!(
+            "{above}  providers:\n    - name: here\n      kind: {kind}\n      config:\n        {config}\n\n  clusters:\n{rest}"
+        );
+        bed.write("platform.yaml", &text);
+        above.lines().count() as u64
+    };
+    for (kind, config, code, path, hint) in [
+        (
+            "existing",
+            "kubeconfigRef: file:~/.kube/config\n        contxt: a",
+            "P0023",
+            "contxt",
+            "did you mean `context`?",
+        ),
+        ("existing", "kubeconfigRef: ~/.kube/config", "P0023", "kubeconfigRef", "file:~/.kube/config"),
+        ("existing", "context: a", "P0023", "", "kubeconfigRef"),
+        ("sandbox", "dnsZne: example.com", "P0003", "dnsZne", "did you mean `dnsZone`?"),
+        ("sandbox", "caRef: cert.pem", "P0008", "caRef", "file:PATH"),
+        ("sandbox", "ingressIp: a", "P0005", "ingressIp", "true"),
+        ("kind", "netwrok: a", "P0003", "netwrok", "did you mean `network`?"),
+        ("kind", "engine: dockr", "P0006", "engine", "did you mean `docker`?"),
+        ("kind", "apiServerPort: 99999", "P0006", "apiServerPort", "from 1 to 65535"),
+        (
+            "kind",
+            "extraMounts: [{hostPath: here, containerPath: /there}]",
+            "P0006",
+            "extraMounts[0].hostPath",
+            "absolute",
+        ),
+        ("kind", "images: {archives: [{digest: abc}]}", "P0004", "images.archives[0]", "path"),
+        ("kind", "mergeKubeconfig: config", "P0006", "mergeKubeconfig", "absolute path"),
+        ("kind", "registryMirrors: {'a/b': ['https://a.example']}", "P1004", "", "P1004"),
+    ] {
+        let bed = Bed::new();
+        let above = write(&bed, kind, config, "");
+        let said = bed.run(&["validate", "--output", "json"]);
+        let document = said.json();
+        let found = document["findings"].as_array().expect("a list").iter().find(|it| it["code"] == code);
+        let finding = found.unwrap_or_else(|| panic!("{config}: {document:#}"));
+        assert_eq!((said.code, &finding["severity"]), (2, &"error".into()), "{config}: {document:#}");
+        let full = format!("spec.providers[0].config.{path}");
+        assert_eq!(finding["path"], full.trim_end_matches('.'), "{config}");
+        assert_eq!(
+            (&finding["file"], finding["line"].as_u64() > Some(above + LINE)),
+            (&"platform.yaml".into(), true)
+        );
+        assert!(finding["column"].as_u64().is_some_and(|column| column > 1), "{document:#}");
+        assert!(finding["hint"].as_str().is_some_and(|said| said.contains(hint)), "{config}: {finding:#}");
+        let text = finding.to_string();
+        for word in ["unknown field", "invalid type", "serde", "expected one of"] {
+            assert!(!text.contains(word), "{config}: words of a library: {text}");
+        }
+        for words in [&["plan"][..], &["plan", "down"], &["up"], &["down", "--yes"]] {
+            let said = bed.run(&[words, &["--output", "json"]].concat());
+            let refused = said.json();
+            assert_eq!((said.code, &refused["error"]["code"]), (2, &code.into()), "{words:?}: {said:?}");
+            assert!(refused["findings"].as_array().is_some_and(|all| all.contains(finding)), "{refused:#}");
+        }
+        assert!(bed.run(&["runs", "--output", "json"]).json()["runs"].as_array().is_some_and(Vec::is_empty));
+    }
+    // What the provider cannot make of a cluster is said of the cluster.
+    let bed = Bed::new();
+    write(&bed, "kind", "image: kindest/node:v1.36.3", "      kubernetes: {cni: cilium}\n");
+    let document = bed.run(&["validate", "--output", "json"]).json();
+    let finding = &document["findings"][0];
+    assert_eq!(
+        (&finding["code"], &finding["path"]),
+        (&"P1004".into(), &"spec.clusters[0]".into()),
+        "{document:#}"
+    );
+    assert!(finding["message"].as_str().is_some_and(|it| it.contains("kindnet")), "{document:#}");
+}
+
+#[test]
+fn a_spec_for_emulated_clouds_is_checked_as_one() {
+    let bed = Bed::new();
+    assert_eq!(bed.run(&["init", "--provider", "sandbox"]).code, 0);
+    let text = fs_err::read_to_string(bed.path().join("platform.yaml")).expect("init wrote it");
+    let (above, rest) = text.split_once("kind: sandbox").expect("its provider");
+    let (_, rest) = rest.split_once("\n\n").expect("an end");
+    bed.write("platform.yaml", &format!("{above}kind: kind\n\n{rest}"));
+    let codes = |words: &[&str]| -> Vec<String> {
+        let document = bed.run(words).json();
+        let findings = document["findings"].as_array().expect("a list").clone();
+        findings.iter().filter_map(|it| it["code"].as_str().map(str::to_owned)).collect()
+    };
+    let emulated = codes(&["validate", "--sandbox", "--output", "json"]);
+    assert!(!emulated.contains(&"P0020".to_owned()), "{emulated:?}");
+    assert!(codes(&["validate", "--output", "json"]).len() >= emulated.len());
+}
+
 #[test]
 fn standard_input_is_a_file_too() {
     let bed = Bed::new();

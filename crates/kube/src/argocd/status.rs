@@ -56,6 +56,12 @@ pub struct AppStatus {
     pub refused: Option<Refused>,
     /// When Argo CD last compared it with Git.
     pub reconciled_at: String,
+    /// Whether somebody must sync it: Argo CD does not by itself.
+    #[serde(default)]
+    pub manual: bool,
+    /// Whether it was ever synced.
+    #[serde(default)]
+    pub deployed: bool,
 }
 
 /// An error that waiting does not mend: the repository refuses us, or has not what is asked of it.
@@ -89,10 +95,12 @@ const REFUSALS: &[(&str, Class)] = &[
 const LINGERS: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 impl AppStatus {
-    /// Synced, Healthy, its operation succeeded, at our commit.
+    /// Synced, Healthy, its operation succeeded, at our commit. One that Argo CD does not sync by itself needs to have been synced
+    /// once: when it follows Git again is for people to say.
     pub fn is_settled(&self) -> bool {
         let operation_done = self.operation.as_deref().is_none_or(|phase| phase == "Succeeded");
-        self.sync == "Synced"
+        let left_to_people = self.manual && self.deployed && self.sync == "OutOfSync";
+        (self.sync == "Synced" || left_to_people)
             && self.health == "Healthy"
             && operation_done
             && self.at_commit
@@ -144,6 +152,16 @@ impl AppStatus {
         matches!(self.operation.as_deref(), Some("Failed" | "Error"))
     }
 
+    /// Whether it has never been synced, and never will be by itself.
+    fn awaits_its_first_sync(&self) -> bool {
+        self.manual
+            && !self.deployed
+            && self.at_commit
+            && self.sync == "OutOfSync"
+            && self.operation.is_none()
+            && self.errors.is_empty()
+    }
+
     /// Whether the failure of an older commit would stand for ever: Argo CD does not sync what is synced.
     fn is_left_failed(&self) -> bool {
         self.has_failed() && !self.tried_commit && self.at_commit && self.sync == "Synced"
@@ -189,6 +207,10 @@ impl AppStatus {
             errors: errors(status),
             refused: refused(status),
             reconciled_at: text(&status["reconciledAt"]),
+            // `automated: {}` is on, too.
+            manual: spec["syncPolicy"]["automated"].is_null()
+                || spec["syncPolicy"]["automated"]["enabled"] == false,
+            deployed: status["history"].as_array().is_some_and(|history| !history.is_empty()),
         }
     }
 }
@@ -309,7 +331,8 @@ impl Table {
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.rows.iter().any(|row| {
             let behind = !row.at_commit || row.lingers(now) || row.refused.is_some();
-            row.exists && (behind || row.is_outdated(now) || row.is_left_failed())
+            let asks = row.is_left_failed() || row.awaits_its_first_sync();
+            row.exists && (behind || row.is_outdated(now) || asks)
         })
     }
 
@@ -461,14 +484,15 @@ impl Cluster {
         }
     }
 
-    /// Asks Argo CD to sync those again whose operation failed at our commit: on its own it tries a commit once. Gives
-    /// back whom it asked.
+    /// Asks Argo CD to sync those again whose operation failed at our commit: on its own it tries a commit once. Asks it, too, to
+    /// sync those for the first time that it does not sync by itself. Gives back whom it asked.
     ///
     /// # Errors
     /// The classified refusal.
     pub async fn sync_again(&self, table: &Table) -> Result<Vec<AppRef>, Failure> {
         let mut asked = Vec::new();
-        for row in table.rows.iter().filter(|row| row.has_failed() && row.tried_commit) {
+        let failed = |row: &&AppStatus| row.has_failed() && row.tried_commit;
+        for row in table.rows.iter().filter(|row| failed(row) || row.awaits_its_first_sync()) {
             if self.sync_one(row).await? {
                 asked.push(row.app.clone());
             }

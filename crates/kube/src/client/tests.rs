@@ -165,7 +165,7 @@ async fn a_list_that_must_wait_a_moment_is_asked_for_again() {
             false => (200, json!({"items": []})),
         }
     });
-    assert_eq!(cluster.list("v1", "ConfigMap", None).await.expect("a list"), Vec::<Value>::new());
+    assert_eq!(cluster.list("v1", "ConfigMap", None).await.expect("a list"), Vec::<Arc<Value>>::new());
     assert_eq!(calls.lock().expect("calls").iter().filter(|call| call.contains("configmaps")).count(), 2);
 }
 

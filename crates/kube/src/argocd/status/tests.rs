@@ -62,6 +62,20 @@ fn settled_is_synced_healthy_succeeded_and_at_our_commit() {
 }
 
 #[test]
+fn what_argo_cd_does_not_sync_by_itself_is_synced_once_and_then_left_to_people() {
+    let mut live = with("/status/sync/status", json!("OutOfSync"));
+    live["status"]["operationState"] = Value::Null;
+    let now = "2026-11-21T10:00:01Z".parse().expect("a time");
+    assert!(!read(&live).is_settled() && table(&live).is_stale(now), "it was never there");
+    live["status"]["history"] = json!([{"id": 0}]);
+    assert!(read(&live).is_settled() && !table(&live).is_stale(now), "it follows when somebody says so");
+    live["spec"]["syncPolicy"] = json!({"automated": {}});
+    assert!(!read(&live).is_settled() && !table(&live).is_stale(now), "Argo CD is about to");
+    live["status"]["history"] = json!([]);
+    assert!(!table(&live).is_stale(now));
+}
+
+#[test]
 fn nothing_to_sync_needs_no_operation_but_a_pending_one_counts() {
     let mut live = with("/status/operationState", Value::Null);
     assert!(read(&live).is_settled());
