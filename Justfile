@@ -66,6 +66,19 @@ bench *PARTS:
 storm COUNT="1000" SEED="1":
     @cargo run -q --release -p platform-cli -- simulate up -f tests/fixtures/storm.yaml --storm {{ COUNT }} --seed {{ SEED }}
 
+# one Argo CD and COUNT clusters with an application each in virtual time, release build: `just many 1000`
+many COUNT="1000":
+    #!/bin/sh
+    set -eu
+    cargo build -q --release -p platform-cli
+    spec=$(mktemp)
+    trap 'rm -f "$spec"' EXIT
+    awk -v count={{ COUNT }} '{ print }
+      /name: hub,/ { for (i = 1; i < count; i++) printf "    - {name: c%04d, cell: c%04d, provider: there, environments: [dev]}\n", i, i }' \
+      tests/fixtures/many.yaml >"$spec"
+    measure=$(command -v time || true)
+    ${measure:+"$measure" -f "%e s, %M KB"} "${CARGO_TARGET_DIR:-target}/release/platform" simulate up -f "$spec"
+
 # search for inputs that break what must hold (spec parser, journal, plugin protocol, server-side apply), 60 s each; `just fuzz 600`
 fuzz SECONDS="60":
     #!/bin/sh
