@@ -12,7 +12,7 @@ use std::{
 };
 
 use fs_err as fs;
-use platform_provider::{Ensured, GitFolder, Observation, Ownership, Removed, Thing, Wait, progress};
+use platform_provider::{Ensured, GitFolder, Observation, Ownership, Thing, Wait, progress};
 use platform_spec::{Class, Code, Failure};
 use serde_json::json;
 
@@ -242,19 +242,6 @@ fn user(folder: &str, about: &About) -> String {
     match fs::metadata(folder) {
         Ok(there) if !about.has("rootless") => format!("{}:{}", there.uid(), there.gid()),
         _ => "0:0".to_owned(),
-    }
-}
-
-pub(crate) async fn remove(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Removed, Refusal> {
-    match engine.container(&wish.beside(GIT)).await? {
-        None => Ok(Removed::Done),
-        Some(found) if !wish.is_ours(found.labels()) => {
-            Ok(Removed::Kept { why: format!("container `{}` is not ours", found.name()) })
-        }
-        Some(found) => {
-            engine.remove_containers(&[found.id]).await?;
-            Ok(Removed::Done)
-        }
     }
 }
 

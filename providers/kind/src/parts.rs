@@ -141,8 +141,9 @@ pub(crate) async fn make_registry(wish: &Wish<'_>, engine: &Engine<'_>) -> Resul
     }
 }
 
-pub(crate) async fn remove_registry(wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Removed, Refusal> {
-    match engine.container(&wish.beside(REGISTRY)).await? {
+/// Removes a container beside a cluster that keeps nothing.
+pub(crate) async fn remove(resource: &str, wish: &Wish<'_>, engine: &Engine<'_>) -> Result<Removed, Refusal> {
+    match engine.container(&wish.beside(resource)).await? {
         None => Ok(Removed::Done),
         Some(found) if !wish.is_ours(found.labels()) => {
             Ok(Removed::Kept { why: format!("container `{}` is not ours", found.name()) })

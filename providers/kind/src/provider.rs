@@ -20,7 +20,7 @@ use crate::{
     engine::Engine,
     facts::{About, Machine},
     find, git,
-    graph::Part,
+    graph::{GIT, Part, REGISTRY},
     images,
     job::Job,
     kubeconfig::{self, Merged},
@@ -258,9 +258,9 @@ impl Provider for Kind {
                 self.control_plane(&wish, &engine, &call.operation).remove().await?
             }
             Part::Network => parts::remove_network(&wish, &engine).await.map_err(refused)?,
-            Part::Registry => parts::remove_registry(&wish, &engine).await.map_err(refused)?,
+            Part::Registry => parts::remove(REGISTRY, &wish, &engine).await.map_err(refused)?,
             Part::Store => store::remove(&wish, &engine).await.map_err(refused)?,
-            Part::Git => git::remove(&wish, &engine).await.map_err(refused)?,
+            Part::Git => parts::remove(GIT, &wish, &engine).await.map_err(refused)?,
             // They go with the nodes.
             Part::Images => Removed::Done,
             Part::Kubeconfig => self.merged(&wish).remove().await?,
