@@ -24,11 +24,14 @@ fn the_examples_are_valid() {
     let files = files("specs");
     let said = Bed::new().run(&[&["validate"], words(&files).as_slice()].concat());
     assert_eq!(said.code, 0, "{said:?}");
-    // They are for blueprints of later versions, and that is all there is to say about them.
+    // All but S4 are for blueprints of later versions, and that is all there is to say about them.
+    let is_later =
+        |file: &&PathBuf| file.file_name().is_some_and(|it| !it.to_string_lossy().starts_with("s4-"));
+    let later = files.iter().filter(is_later).count();
     let said = Bed::new().run(&[&["validate", "--output", "json"], words(&files).as_slice()].concat()).json();
     let findings = said["findings"].as_array().expect("a list");
     assert!(findings.iter().all(|finding| finding["code"] == "P0601"), "{said}");
-    assert_eq!(findings.len(), files.len(), "{said}");
+    assert_eq!(findings.len(), later, "{said}");
 }
 
 /// What only the blueprint knows is found as well, with its place; and a plan refuses it as a wrong spec.
