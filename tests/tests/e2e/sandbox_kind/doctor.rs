@@ -51,7 +51,7 @@ fn a_run_that_was_cut_off_by_the_reboot_goes_on_after_it() {
     up.kill();
     run(&home, "docker", &["stop", NODES[0], NODES[1]]).ok();
     // Of its applications there is nothing yet; what can be mended is.
-    let mended = doctor(&home, ["--fix", "--yes", "--wait", "1s"]).exits(1).json();
+    let mended = doctor(&home, ["--fix", "--yes", "--wait", "5s"]).exits(1).json();
     assert_eq!(
         (mended["mended"].as_array().map(Vec::len), &mended["ailments"]),
         (Some(2), &serde_json::json!([]))
