@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use platform_engine::plan::{Plan, Policy, Retry};
+use platform_provider::Resource;
 use platform_spec::{StepId, model::Cluster};
 use serde_json::{Value, json};
 
 use crate::{
+    doors::Reach,
     draft::{Draft, Pace},
     steps::{self, names},
     up::pace,
@@ -73,7 +75,7 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
 
         // In reverse: what needs a resource goes before it.
         let mut gone: BTreeMap<String, StepId> = BTreeMap::new();
-        let resources = &wish.resources[&cluster.name];
+        let resources = [wish.resources[&cluster.name].clone(), dropped(wish, cluster, &reach)].concat();
         for resource in resources.iter().rev() {
             let mut needs = vec![swept.clone()];
             let users = resources.iter().filter(|user| user.needs.contains(&resource.id));
@@ -116,6 +118,23 @@ pub fn down(wish: &Wish, patience: Duration) -> Plan {
         );
     }
     plan.finish()
+}
+
+/// Resources of a cluster that were made, and that the spec does not ask for any more. Nobody says any more what they stood on;
+/// that is kept until they are gone.
+fn dropped(wish: &Wish, cluster: &Cluster, reach: &Reach) -> Vec<Resource> {
+    let declared = &wish.resources[&cluster.name];
+    let base: Vec<&str> = declared.iter().filter(|it| it.needs.is_empty()).map(|it| &*it.id).collect();
+    let made = wish.ledger.iter().filter(|entry| entry.kind == "resource");
+    let here = made.filter(|entry| entry.detail["provider"] == *reach.provider);
+    let ids = here.filter_map(|entry| entry.key.strip_prefix(&*cluster.name)?.strip_prefix('/'));
+    let unasked = ids.filter(|id| declared.iter().all(|it| it.id != *id));
+    unasked
+        .map(|id| {
+            let title = format!("`{id}`, which the spec does not ask for any more");
+            Resource::new(id, &title, platform_provider::Retry::R1).needs(&base)
+        })
+        .collect()
 }
 
 /// Restores of every cluster's Velero, which it has to let go itself, by cluster.

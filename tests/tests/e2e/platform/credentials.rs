@@ -109,7 +109,7 @@ fn what_a_foreign_finalizer_holds_is_named(world: &World) {
     };
     finalizers(r#"["example.com/not-yours"]"#);
     let mut patiently = down(world).to_vec();
-    patiently.extend(["--wait".into(), "20s".into()]);
+    patiently.extend(["--wait".into(), "45s".into()]);
     let report = world.platform(patiently).exits(6).json();
     let orphans = report["orphans"].as_array().expect("a list");
     let held = orphans.iter().find(|orphan| orphan["kind"] == "ConfigMap").expect("the ConfigMap");

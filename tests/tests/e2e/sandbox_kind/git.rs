@@ -54,6 +54,20 @@ fn a_server_of_ones_own_needs_none() {
     assert!(planned.stdout.contains("demo/network") && !planned.stdout.contains("Git server"), "{planned:?}");
 }
 
+/// What the spec does not ask for any more is in no plan of `up`; what was made for it is ours all the same.
+#[test]
+fn a_server_that_nobody_asks_for_any_more_goes_with_the_rest() {
+    let home = Alone::new();
+    spec(&home, str::to_owned);
+    home.platform(["up", "--sandbox", "--yes"]).ok();
+    shown(&home);
+    spec(&home, |text| {
+        text.replacen("    repositories:", "      inClusterUrl: http://git.example\n    repositories:", 1)
+    });
+    home.platform(["down", "--sandbox", "--yes"]).ok();
+    assert_nothing_left(&home);
+}
+
 #[test]
 fn a_file_in_place_of_the_folder_is_found_beforehand() {
     let home = Alone::new();
