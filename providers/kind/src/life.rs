@@ -33,6 +33,8 @@ pub(crate) async fn prolong(wish: &Wish<'_>, engine: &Engine<'_>, until: Timesta
     for beat in old.into_iter().filter(|old| *old != name) {
         engine.remove_volumes(&[beat]).await?;
     }
+    // Whoever removed the cluster meanwhile has not seen this one.
+    fall_silent(engine, platform, cluster).await?;
     Ok(true)
 }
 
